@@ -1,0 +1,1 @@
+//! Benchmarks beside Open vSwitch with DPDK.

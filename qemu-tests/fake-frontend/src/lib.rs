@@ -1,0 +1,1 @@
+//! A vhost-user front end for tests, fuzzing and benchmarks.

@@ -1,0 +1,1 @@
+//! A vhost-user network port: protocol session and rings.

@@ -1,0 +1,1 @@
+//! The Strowger switch: workers, bridges, ports and its one binary.

@@ -1,0 +1,2 @@
+//! The switch's one binary.
+fn main() {}
