@@ -1,0 +1,142 @@
+//! A vhost-user port: the socket, the thread that serves it, and what can be seen of it from outside.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use crate::Host;
+
+/// Queue pairs that a port offers unless it is told otherwise.
+pub const DEFAULT_QUEUE_PAIRS: u16 = 8;
+/// The most queue pairs that a port can offer: a ring's index is one byte in `SET_VRING_KICK`.
+pub const MAX_QUEUE_PAIRS: u16 = 128;
+
+/// Which end of the socket the switch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The switch listens and the front end connects.
+    Server,
+    /// The front end listens; the switch connects, and again whenever the connection ends.
+    Client,
+}
+
+/// What a port is made from.
+#[derive(Clone, Debug)]
+pub struct PortConfig {
+    /// The port's name, for log lines, the thread's name and errors.
+    pub name: String,
+    /// The UNIX socket.
+    pub path: PathBuf,
+    /// Who listens on it.
+    pub role: Role,
+    /// The most queue pairs that a front end may use, 1 to [`MAX_QUEUE_PAIRS`].
+    pub queue_pairs: u16,
+}
+
+impl PortConfig {
+    /// A port with [`DEFAULT_QUEUE_PAIRS`].
+    #[must_use]
+    pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, role: Role) -> Self {
+        Self { name: name.into(), path: path.into(), role, queue_pairs: DEFAULT_QUEUE_PAIRS }
+    }
+}
+
+/// Why a port could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PortError {
+    /// More or fewer queue pairs than a port can have.
+    #[error(
+        "port {name} cannot offer {pairs} queue pairs; give it between 1 and {MAX_QUEUE_PAIRS}"
+    )]
+    QueuePairs {
+        /// The port.
+        name: String,
+        /// What was asked for.
+        pairs: u16,
+    },
+    /// The path does not fit a socket address.
+    #[error(
+        "the socket path {path} of port {name} is too long for a UNIX socket; choose one of at most 107 bytes"
+    )]
+    PathTooLong {
+        /// The port.
+        name: String,
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Another process listens there.
+    #[error(
+        "port {name} cannot listen on {path}: another process is listening there; stop it or choose another path"
+    )]
+    InUse {
+        /// The port.
+        name: String,
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Something that is no socket is there.
+    #[error(
+        "port {name} cannot listen on {path}: a file that is not a socket is there; remove it or choose another path"
+    )]
+    NotASocket {
+        /// The port.
+        name: String,
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The kernel refused.
+    #[error("port {name} could not {action} {path}: {source}")]
+    Io {
+        /// The port.
+        name: String,
+        /// What was attempted.
+        action: &'static str,
+        /// The socket.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+/// A port as it is at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortStatus {
+    /// Whether a front end is connected.
+    pub connected: bool,
+    /// Whether frames can go both ways: a queue pair has both rings started.
+    pub up: bool,
+    /// Queue pairs with both rings started.
+    pub queue_pairs: u16,
+    /// The virtio features that the front end acknowledged.
+    pub features: u64,
+    /// The MTU that the front end announced (`NET_SET_MTU`), in bytes.
+    pub mtu: Option<u16>,
+    /// Connections made since the port was opened.
+    pub connections: u64,
+    /// Why the last connection ended, or why none could be made.
+    pub last_error: Option<String>,
+}
+
+/// An open port. Dropping it closes it.
+#[derive(Debug)]
+pub struct Port {}
+
+impl Port {
+    /// Opens a port and starts its thread. A server's socket listens when this returns; a client connects in the
+    /// background, and keeps trying.
+    ///
+    /// # Errors
+    /// If the socket cannot be bound or the thread not be started; then nothing is left behind.
+    pub fn open(config: PortConfig, host: Arc<dyn Host>) -> Result<Self, PortError> {
+        let _ = (config, host);
+        Ok(Self {})
+    }
+
+    /// What can be seen of the port now.
+    #[must_use]
+    pub fn status(&self) -> PortStatus {
+        PortStatus::default()
+    }
+
+    /// Stops the rings, joins the thread and removes the socket. Not to be called from a [`Host`]'s method.
+    pub fn close(self) {}
+}
