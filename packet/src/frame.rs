@@ -1,5 +1,7 @@
 //! One Ethernet frame in flight: a head in private memory, a tail borrowed from guest memory.
 
+use crate::claims::Claims;
+use crate::layers::Layers;
 use crate::{Offload, PortId};
 
 /// Free bytes before the head, for tags and tunnel headers that are pushed.
@@ -15,6 +17,10 @@ pub struct Frame {
     pub ingress: PortId,
     /// What its receiver still has to do.
     pub offload: Offload,
+    /// What its sender asked for and nobody has checked yet; [`extract`](crate::key::extract) takes it.
+    pub claims: Option<Claims>,
+    /// Where its headers begin; [`extract`](crate::key::extract) fills it.
+    pub layers: Layers,
     start: u16,
     end: u16,
     tail_first: u16,
@@ -28,6 +34,8 @@ impl Default for Frame {
         Self {
             ingress: PortId::default(),
             offload: Offload::default(),
+            claims: None,
+            layers: Layers::default(),
             start: HEADROOM as u16,
             end: HEADROOM as u16,
             tail_first: 0,
@@ -44,6 +52,8 @@ impl Frame {
     pub fn reset(&mut self, ingress: PortId) {
         self.ingress = ingress;
         self.offload = Offload::default();
+        self.claims = None;
+        self.layers = Layers::default();
         self.start = HEADROOM as u16;
         self.end = HEADROOM as u16;
         self.tail_first = 0;
@@ -122,7 +132,7 @@ impl Frame {
         let until = start.checked_add(at).filter(|&end| end <= usize::from(self.end))?;
         self.bytes.copy_within(start..until, new);
         self.start = new as u16;
-        self.shift_offload(at, len as isize);
+        self.shift_offsets(at, len as isize);
         self.bytes.get_mut(new.checked_add(at)?..until)
     }
 
@@ -135,12 +145,12 @@ impl Frame {
         }
         self.bytes.copy_within(start..from, start.saturating_add(len));
         self.start = start.saturating_add(len) as u16;
-        self.shift_offload(at, -(len as isize));
+        self.shift_offsets(at, -(len as isize));
         true
     }
 
     /// Offsets that lie at or beyond `at` move with the bytes that they point at.
-    fn shift_offload(&mut self, at: usize, by: isize) {
+    fn shift_offsets(&mut self, at: usize, by: isize) {
         let moved = |value: u16| {
             if usize::from(value) < at {
                 value
@@ -154,6 +164,9 @@ impl Frame {
         if let Some(gso) = &mut self.offload.gso {
             gso.headers = moved(gso.headers);
         }
+        self.layers.l3 = moved(self.layers.l3);
+        self.layers.l4 = moved(self.layers.l4);
+        self.layers.payload = moved(self.layers.payload);
     }
 }
 

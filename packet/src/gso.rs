@@ -1,0 +1,1 @@
+//! Cuts a large TCP frame into segments.

@@ -1,0 +1,79 @@
+//! A key's hash, keyed so that nobody outside can aim at one bucket.
+//!
+//! NH of UMAC (Black, Halevi, Krawczyk, Krovetz, Rogaway, 1999; RFC 4418, 5.2): each pair of words is added
+//! to a pair of secret words and multiplied, and the products are summed. Two different keys collide with a
+//! chance of 2^-64 over the secrets, whatever they are. The products do not wait for each other, which is
+//! what makes 128 bytes cheap. A last multiplication spreads the sum over all 64 bits.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+
+use super::{Bits, FlowKey, Fragment, Reached, WORDS};
+
+/// Secret words, chosen at random when the process first asks.
+struct Secrets {
+    words: [u64; WORDS],
+    last: [u64; 2],
+}
+
+static SECRETS: LazyLock<Secrets> = LazyLock::new(|| {
+    let random = RandomState::new();
+    Secrets {
+        words: std::array::from_fn(|word| random.hash_one(word)),
+        last: std::array::from_fn(|word| random.hash_one(word + WORDS)),
+    }
+});
+
+impl FlowKey {
+    /// A hash of all words, different in each process. Every bit of it is good.
+    #[inline]
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        let secrets = &*SECRETS;
+        let (pairs, _) = self.words().as_chunks::<2>();
+        let (keys, _) = secrets.words.as_chunks::<2>();
+        let sum = pairs.iter().zip(keys).fold(0u128, |sum, (pair, key)| {
+            sum.wrapping_add(product(pair[0].wrapping_add(key[0]), pair[1].wrapping_add(key[1])))
+        });
+        finish(sum, secrets.last)
+    }
+
+    /// A hash that is the same for both directions of a conversation, for the choice of a queue: of the IP
+    /// addresses, and of the ports where no packet of it is a fragment; of the Ethernet addresses without IP.
+    #[inline]
+    #[must_use]
+    pub fn symmetric_hash(&self) -> u32 {
+        let secrets = &*SECRETS;
+        let ports = self.reached() == Reached::Transport && self.fragment() == Fragment::None;
+        let (src, dst) = match self.reached() {
+            Reached::Link => {
+                (u128::from(self.eth_src().to_bits()), u128::from(self.eth_dst().to_bits()))
+            }
+            _ => (self.ip_src(), self.ip_dst()),
+        };
+        let (src_port, dst_port) = if ports { (self.l4_src(), self.l4_dst()) } else { (0, 0) };
+        let sum =
+            side(src, src_port, &secrets.words).wrapping_add(side(dst, dst_port, &secrets.words));
+        (finish(sum, secrets.last) >> 32) as u32
+    }
+}
+
+/// One end of a conversation. Ends are added, so that their order does not matter.
+#[inline]
+fn side(address: u128, port: u16, key: &[u64; WORDS]) -> u128 {
+    let high = ((address >> 64) as u64).wrapping_add(key[0]);
+    let low = (address as u64).wrapping_add(key[1]);
+    product(high, low).wrapping_add(product(u64::from(port).wrapping_add(key[2]), key[3] | 1))
+}
+
+#[inline]
+fn product(a: u64, b: u64) -> u128 {
+    u128::from(a).wrapping_mul(u128::from(b))
+}
+
+/// The two halves, multiplied once more so that each bit of the result depends on all bits.
+#[inline]
+fn finish(sum: u128, key: [u64; 2]) -> u64 {
+    let mixed = product((sum >> 64) as u64 ^ key[0], sum as u64 ^ key[1]);
+    (mixed >> 64) as u64 ^ mixed as u64
+}

@@ -1,0 +1,437 @@
+//! What the switch matches on: the fields of a frame, in 128 bytes that compare and hash as 16 words.
+//!
+//! [`extract`] reads a frame's head once and writes a [`FlowKey`]; a [`Mask`] of the same layout says which
+//! bits of it matter; [`FlowKey::hash`] is keyed, so that a guest cannot aim at one bucket. Fields that few
+//! frames have (registers, tunnel options, a connection's original tuple) are in the [`ColdKey`], which
+//! exists only where one of them is in use: a batch of keys stays small, and nothing here allocates.
+//!
+//! Fields share bits where a frame can only have one of them, and a match on such a field must also match
+//! on what says which one it is: `arp_op` lies over `l4_src`, ICMP type and code over the ports, ARP's
+//! protocol addresses over `ip_src` and `ip_dst`, its hardware addresses over `nd_target`.
+//!
+//! May call nothing but the frame and the bytes of its head. Knows no rules and no ports' settings.
+
+mod cold;
+mod extract;
+mod hash;
+mod mask;
+
+pub use cold::{ColdKey, ConnectionTuple, TunnelKey};
+pub use extract::extract;
+pub use mask::Mask;
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::PortId;
+
+/// 64-bit words in a key.
+pub const WORDS: usize = 16;
+
+/// `eth_type` of a frame with a length instead of a type and no SNAP header
+/// (OpenFlow 1.3.5, 7.2.3.8: `OFP_DL_TYPE_NOT_ETH_TYPE`).
+pub const NOT_ETH_TYPE: u16 = 0x05ff;
+
+/// The fields of a frame that the switch matches on. Plain words without padding: it compares, masks and
+/// hashes as [`words`](Self::words). Integers are in host order; what a frame does not have is 0.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct FlowKey {
+    words: [u64; WORDS],
+}
+
+/// Whether a frame is a piece of a larger IP packet. Bit 0: any piece; bit 1: one without the layer 4 header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fragment {
+    /// A whole packet.
+    #[default]
+    None = 0,
+    /// The first piece, with the layer 4 header.
+    First = 1,
+    /// A later piece, without ports.
+    Later = 3,
+}
+
+/// The kind of a VLAN tag, by its tag protocol identifier. 0 where there is no tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TagKind {
+    /// No tag.
+    #[default]
+    None = 0,
+    /// A customer tag, TPID 0x8100 (IEEE 802.1Q, 9.5).
+    Customer = 1,
+    /// A service tag, TPID 0x88a8 (IEEE 802.1Q, 9.5; once 802.1ad).
+    Service = 2,
+}
+
+/// The innermost layer whose header was whole and well-formed. A frame that ends earlier, or whose next
+/// header is broken, has 0 in the fields beyond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Reached {
+    /// Ethernet, with its tags and labels.
+    #[default]
+    Link = 0,
+    /// IPv4, IPv6 or ARP.
+    Network = 1,
+    /// TCP, UDP, SCTP, ICMP or ICMPv6.
+    Transport = 2,
+}
+
+/// How a field lies in the low bits of a word.
+trait Bits: Copy {
+    fn to_bits(self) -> u64;
+    fn from_bits(bits: u64) -> Self;
+}
+
+macro_rules! integers {
+    ($($type:ty),+) => { $(
+        impl Bits for $type {
+            #[inline(always)]
+            fn to_bits(self) -> u64 {
+                u64::from(self)
+            }
+            #[inline(always)]
+            fn from_bits(bits: u64) -> Self {
+                bits as $type
+            }
+        }
+    )+ };
+}
+integers!(u8, u16, u32, u64);
+
+impl Bits for PortId {
+    #[inline(always)]
+    fn to_bits(self) -> u64 {
+        u64::from(self.0)
+    }
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        Self(bits as u32)
+    }
+}
+
+impl Bits for [u8; 6] {
+    #[inline(always)]
+    fn to_bits(self) -> u64 {
+        let [a, b, c, d, e, f] = self;
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        let [_, _, a, b, c, d, e, f] = bits.to_be_bytes();
+        [a, b, c, d, e, f]
+    }
+}
+
+impl Bits for Fragment {
+    #[inline(always)]
+    fn to_bits(self) -> u64 {
+        self as u64
+    }
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        match bits & 3 {
+            0 => Self::None,
+            1 => Self::First,
+            _ => Self::Later,
+        }
+    }
+}
+
+impl Bits for TagKind {
+    #[inline(always)]
+    fn to_bits(self) -> u64 {
+        self as u64
+    }
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        match bits & 3 {
+            0 => Self::None,
+            1 => Self::Customer,
+            _ => Self::Service,
+        }
+    }
+}
+
+impl Bits for Reached {
+    #[inline(always)]
+    fn to_bits(self) -> u64 {
+        self as u64
+    }
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        match bits & 3 {
+            0 => Self::Link,
+            1 => Self::Network,
+            _ => Self::Transport,
+        }
+    }
+}
+
+/// Declares each field once: getter and setter of the key, constant of the mask, line of the debug output.
+macro_rules! fields {
+    ($($(#[doc = $doc:literal])+ $get:ident $set:ident $mask:ident: $type:ty = [$word:literal] $width:literal << $shift:literal;)+) => {
+        impl FlowKey {
+            $(
+                $(#[doc = $doc])+
+                #[inline]
+                #[must_use]
+                pub fn $get(&self) -> $type {
+                    Bits::from_bits(self.words[$word] >> $shift & (u64::MAX >> (64 - $width)))
+                }
+
+                #[doc = concat!("Sets [`", stringify!($get), "`](Self::", stringify!($get), ").")]
+                #[inline]
+                pub fn $set(&mut self, value: $type) {
+                    let field = (u64::MAX >> (64 - $width)) << $shift;
+                    self.words[$word] = self.words[$word] & !field | Bits::to_bits(value) << $shift & field;
+                }
+            )+
+        }
+
+        impl Mask {
+            $(
+                #[doc = concat!("All bits of [`FlowKey::", stringify!($get), "`].")]
+                pub const $mask: Self = Self::bits($word, (u64::MAX >> (64 - $width)) << $shift);
+            )+
+        }
+
+        /// Name and bits of each field that lies in one word.
+        const FIELDS: &[(&str, usize, u64, u32)] = &[
+            $((stringify!($get), $word, u64::MAX >> (64 - $width), $shift)),+
+        ];
+    };
+}
+
+// Kept together: what one rule of a kind looks at (Ethernet in words 4 to 6, IP in 7 to 12). The low bits
+// of word 11 and of word 15 are free.
+fields! {
+    /// The port that the frame came in by.
+    in_port set_in_port IN_PORT: PortId = [0] 32 << 32;
+    /// Which frozen context the frame goes on with; 0 for a frame that just came in.
+    recirculation set_recirculation RECIRCULATION: u32 = [0] 32 << 0;
+    /// The connection's state as bits; 0 before connection tracking.
+    ct_state set_ct_state CT_STATE: u16 = [1] 16 << 48;
+    /// The connection tracking zone.
+    ct_zone set_ct_zone CT_ZONE: u16 = [1] 16 << 32;
+    /// The connection's mark.
+    ct_mark set_ct_mark CT_MARK: u32 = [1] 32 << 0;
+    /// OpenFlow's metadata, passed between tables.
+    metadata set_metadata METADATA: u64 = [2] 64 << 0;
+    /// The tunnel's network identifier (VNI).
+    tunnel_id set_tunnel_id TUNNEL_ID: u32 = [3] 32 << 32;
+    /// The remote end of the tunnel that the frame came through, as its number in the peer table; 0 for none.
+    tunnel_peer set_tunnel_peer TUNNEL_PEER: u32 = [3] 32 << 0;
+    /// The Ethernet destination.
+    eth_dst set_eth_dst ETH_DST: [u8; 6] = [4] 48 << 16;
+    /// The type behind all VLAN tags that were parsed (at most two); [`NOT_ETH_TYPE`] for an LLC frame.
+    eth_type set_eth_type ETH_TYPE: u16 = [4] 16 << 0;
+    /// The Ethernet source.
+    eth_src set_eth_src ETH_SRC: [u8; 6] = [5] 48 << 16;
+    /// The kind of the outer VLAN tag, and with it whether there is one.
+    outer_kind set_outer_kind OUTER_KIND: TagKind = [5] 8 << 8;
+    /// The kind of the inner VLAN tag, and with it whether there is one.
+    inner_kind set_inner_kind INNER_KIND: TagKind = [5] 8 << 0;
+    /// The outer tag's control information: priority in 3 bits, drop eligible in 1, VLAN in 12.
+    outer_tci set_outer_tci OUTER_TCI: u16 = [6] 16 << 48;
+    /// The inner tag's control information.
+    inner_tci set_inner_tci INNER_TCI: u16 = [6] 16 << 32;
+    /// The top MPLS label stack entry: label in 20 bits, traffic class in 3, bottom of stack in 1, TTL in 8.
+    mpls set_mpls MPLS: u32 = [6] 32 << 0;
+    /// The protocol that the IP packet carries (behind all extension headers).
+    ip_proto set_ip_proto IP_PROTO: u8 = [11] 8 << 56;
+    /// IPv4's type of service, IPv6's traffic class: DSCP in 6 bits, ECN in 2.
+    ip_tos set_ip_tos IP_TOS: u8 = [11] 8 << 48;
+    /// IPv4's time to live, IPv6's hop limit.
+    ip_ttl set_ip_ttl IP_TTL: u8 = [11] 8 << 40;
+    /// Whether this is a fragment, and whether a later one.
+    fragment set_fragment FRAGMENT: Fragment = [11] 8 << 32;
+    /// TCP's twelve flag bits, from reserved ones to FIN (RFC 9293, 3.1).
+    tcp_flags set_tcp_flags TCP_FLAGS: u16 = [11] 16 << 16;
+    /// The innermost layer that the frame holds.
+    reached set_reached REACHED: Reached = [11] 8 << 8;
+    /// The source port of TCP, UDP or SCTP.
+    l4_src set_l4_src L4_SRC: u16 = [12] 16 << 48;
+    /// The destination port of TCP, UDP or SCTP.
+    l4_dst set_l4_dst L4_DST: u16 = [12] 16 << 32;
+    /// The type of an ICMP or ICMPv6 message; lies over `l4_src`.
+    icmp_type set_icmp_type ICMP_TYPE: u8 = [12] 8 << 48;
+    /// The code of an ICMP or ICMPv6 message; lies over `l4_dst`.
+    icmp_code set_icmp_code ICMP_CODE: u8 = [12] 8 << 32;
+    /// ARP's operation; lies over `l4_src`.
+    arp_op set_arp_op ARP_OP: u16 = [12] 16 << 48;
+    /// IPv6's flow label, 20 bits.
+    ipv6_label set_ipv6_label IPV6_LABEL: u32 = [12] 20 << 0;
+    /// ARP's sender hardware address; lies over `nd_target`.
+    arp_sha set_arp_sha ARP_SHA: [u8; 6] = [13] 48 << 0;
+    /// ARP's target hardware address; lies over `nd_target`.
+    arp_tha set_arp_tha ARP_THA: [u8; 6] = [14] 48 << 0;
+    /// The link-layer address option of a neighbour solicitation (source) or advertisement (target).
+    nd_link set_nd_link ND_LINK: [u8; 6] = [15] 48 << 16;
+}
+
+/// Fields of two words, beginning at this one.
+const IP_SRC: usize = 7;
+const IP_DST: usize = 9;
+const ND_TARGET: usize = 13;
+
+impl FlowKey {
+    /// All of it, as words without padding.
+    #[inline]
+    #[must_use]
+    pub fn words(&self) -> &[u64; WORDS] {
+        &self.words
+    }
+
+    /// A key of these words.
+    #[inline]
+    #[must_use]
+    pub const fn from_words(words: [u64; WORDS]) -> Self {
+        Self { words }
+    }
+
+    /// The IP source: IPv6 in 128 bits, IPv4 (and ARP's sender protocol address) in the low 32.
+    #[inline]
+    #[must_use]
+    pub fn ip_src(&self) -> u128 {
+        self.wide::<IP_SRC>()
+    }
+
+    /// Sets [`ip_src`](Self::ip_src).
+    #[inline]
+    pub fn set_ip_src(&mut self, value: u128) {
+        self.set_wide::<IP_SRC>(value);
+    }
+
+    /// The IP destination: IPv6 in 128 bits, IPv4 (and ARP's target protocol address) in the low 32.
+    #[inline]
+    #[must_use]
+    pub fn ip_dst(&self) -> u128 {
+        self.wide::<IP_DST>()
+    }
+
+    /// Sets [`ip_dst`](Self::ip_dst).
+    #[inline]
+    pub fn set_ip_dst(&mut self, value: u128) {
+        self.set_wide::<IP_DST>(value);
+    }
+
+    /// The target of a neighbour solicitation or advertisement (RFC 4861, 4.3 and 4.4).
+    #[inline]
+    #[must_use]
+    pub fn nd_target(&self) -> u128 {
+        self.wide::<ND_TARGET>()
+    }
+
+    /// Sets [`nd_target`](Self::nd_target).
+    #[inline]
+    pub fn set_nd_target(&mut self, value: u128) {
+        self.set_wide::<ND_TARGET>(value);
+    }
+
+    /// The low 32 bits of [`ip_src`](Self::ip_src) as an address.
+    #[inline]
+    #[must_use]
+    pub fn ipv4_src(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.ip_src() as u32)
+    }
+
+    /// The low 32 bits of [`ip_dst`](Self::ip_dst) as an address.
+    #[inline]
+    #[must_use]
+    pub fn ipv4_dst(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.ip_dst() as u32)
+    }
+
+    /// [`ip_src`](Self::ip_src) as an address.
+    #[inline]
+    #[must_use]
+    pub fn ipv6_src(&self) -> Ipv6Addr {
+        Ipv6Addr::from_bits(self.ip_src())
+    }
+
+    /// [`ip_dst`](Self::ip_dst) as an address.
+    #[inline]
+    #[must_use]
+    pub fn ipv6_dst(&self) -> Ipv6Addr {
+        Ipv6Addr::from_bits(self.ip_dst())
+    }
+
+    /// The VLAN of the outer tag; `None` if there is none.
+    #[inline]
+    #[must_use]
+    pub fn outer_vlan(&self) -> Option<u16> {
+        (self.outer_kind() != TagKind::None).then(|| self.outer_tci() & 0xfff)
+    }
+
+    /// The VLAN of the inner tag; `None` if there is none.
+    #[inline]
+    #[must_use]
+    pub fn inner_vlan(&self) -> Option<u16> {
+        (self.inner_kind() != TagKind::None).then(|| self.inner_tci() & 0xfff)
+    }
+
+    /// The key with only the bits of `mask`.
+    #[inline]
+    #[must_use]
+    pub fn masked(&self, mask: &Mask) -> Self {
+        let mut words = self.words;
+        for (word, mask) in words.iter_mut().zip(mask.words()) {
+            *word &= mask;
+        }
+        Self { words }
+    }
+
+    /// Whether this key under `mask` is `masked`, which has no other bits.
+    #[inline]
+    #[must_use]
+    pub fn matches(&self, masked: &Self, mask: &Mask) -> bool {
+        let differing = self.words.iter().zip(&masked.words).zip(mask.words());
+        differing.fold(0, |all, ((word, masked), mask)| all | word & mask ^ masked) == 0
+    }
+
+    #[inline]
+    fn wide<const WORD: usize>(&self) -> u128 {
+        const { assert!(WORD + 1 < WORDS) };
+        u128::from(self.words[WORD]) << 64 | u128::from(self.words[WORD + 1])
+    }
+
+    #[inline]
+    fn set_wide<const WORD: usize>(&mut self, value: u128) {
+        const { assert!(WORD + 1 < WORDS) };
+        self.words[WORD] = (value >> 64) as u64;
+        self.words[WORD + 1] = value as u64;
+    }
+}
+
+impl fmt::Debug for FlowKey {
+    /// The fields that are not 0, in hexadecimal, in the order of the words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_fields(self, f, "FlowKey")
+    }
+}
+
+/// Writes the fields that are not 0. Fields that lie over one another are all shown.
+fn debug_fields(key: &FlowKey, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    let mut out = f.debug_struct(name);
+    for (name, word, bits, shift) in FIELDS {
+        let value = key.words.get(*word).map_or(0, |word| word >> shift & bits);
+        if value != 0 {
+            out.field(name, &format_args!("{value:#x}"));
+        }
+    }
+    for (name, value) in
+        [("ip_src", key.ip_src()), ("ip_dst", key.ip_dst()), ("nd_target", key.nd_target())]
+    {
+        if value != 0 {
+            out.field(name, &format_args!("{value:#x}"));
+        }
+    }
+    out.finish()
+}
+
+#[cfg(test)]
+mod tests;
