@@ -1,0 +1,1 @@
+//! A batch's way through one worker: cache, execute, outputs.

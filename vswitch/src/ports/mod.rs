@@ -1,0 +1,127 @@
+//! Every kind of port, as the two things that a worker needs of it: rx queues to poll and tx queues to fill.
+//!
+//! An rx queue is owned by one worker at a time. Tx queues live in their port's [`TxSlots`], where several workers
+//! reach them. The kind is a `match` once a batch, never once a frame.
+
+pub mod recorder;
+pub mod slots;
+
+use std::os::fd::BorrowedFd;
+
+use strowger_packet::counters::Shard;
+use strowger_packet::{Batch, FrameRef, PortId};
+
+pub use slots::TxSlots;
+
+/// Where frames come into the switch from.
+#[derive(Debug)]
+pub enum RxQueue {
+    /// A port of the tests.
+    Recorder(recorder::RxQueue),
+}
+
+/// Where frames leave the switch to.
+#[derive(Debug)]
+pub enum TxQueue {
+    /// A port of the tests.
+    Recorder(recorder::TxQueue),
+}
+
+impl RxQueue {
+    /// Which queue pair of its port it belongs to.
+    #[must_use]
+    pub fn pair(&self) -> u16 {
+        match self {
+            Self::Recorder(queue) => queue.pair(),
+        }
+    }
+
+    /// Fills an empty batch, and counts what it received and what it dropped itself. Returns the frames.
+    #[inline]
+    pub fn rx_burst(&mut self, port: PortId, batch: &mut Batch, counters: &Shard) -> usize {
+        match self {
+            Self::Recorder(queue) => queue.rx_burst(port, batch, counters),
+        }
+    }
+
+    /// Gives the last burst's buffers back to the sender. The tails of its frames are dead from here.
+    #[inline]
+    pub fn release(&mut self) {
+        match self {
+            Self::Recorder(queue) => queue.release(),
+        }
+    }
+
+    /// Tells the sender that buffers came back, if it asked to be told.
+    #[inline]
+    pub fn notify(&mut self) {
+        match self {
+            Self::Recorder(queue) => queue.notify(),
+        }
+    }
+
+    /// Asks for a kick when frames come. `true`: there are some already, do not sleep.
+    pub fn arm(&mut self) -> bool {
+        match self {
+            Self::Recorder(queue) => queue.arm(),
+        }
+    }
+
+    /// Asks for no further kicks.
+    pub fn disarm(&mut self) {
+        match self {
+            Self::Recorder(queue) => queue.disarm(),
+        }
+    }
+
+    /// The descriptor that becomes readable when frames come to an armed queue.
+    #[must_use]
+    pub fn kick(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Recorder(queue) => queue.kick(),
+        }
+    }
+
+    /// Makes [`kick`](Self::kick) unreadable again; the frames are still there.
+    pub fn acknowledge(&self) {
+        match self {
+            Self::Recorder(queue) => queue.acknowledge(),
+        }
+    }
+
+    /// Whether nothing will ever come from it again. It is not polled then.
+    #[inline]
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        match self {
+            Self::Recorder(queue) => queue.is_broken(),
+        }
+    }
+}
+
+impl TxQueue {
+    /// Which queue pair of its port it belongs to.
+    #[must_use]
+    pub fn pair(&self) -> u16 {
+        match self {
+            Self::Recorder(queue) => queue.pair(),
+        }
+    }
+
+    /// Delivers frames in order, doing in software what the receiver cannot, and counts each as sent or dropped.
+    /// Never waits.
+    #[inline]
+    pub fn tx_burst(&mut self, batch: &Batch, frames: &[FrameRef], counters: &Shard) {
+        match self {
+            Self::Recorder(queue) => queue.tx_burst(batch, frames, counters),
+        }
+    }
+
+    /// Tells the receiver that frames came, if it asked to be told.
+    #[inline]
+    pub fn notify(&mut self) {
+        match self {
+            Self::Recorder(queue) => queue.notify(),
+        }
+    }
+}

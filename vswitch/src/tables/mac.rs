@@ -1,0 +1,419 @@
+//! The MAC table of a bridge: which station (VLAN and address) is behind which port. Shared by all workers.
+//!
+//! A frame that hits a worker's cache touches two things of it without a lock: the counter of
+//! [`changes`](MacTable::changes), once a batch, and when that has moved the version of the two buckets that the
+//! flow depends on ([`is_current`](MacTable::is_current)). Once a second a flow stamps its source as
+//! [seen](MacTable::refresh), a relaxed store. Everything else (looking up, learning, ageing) is the slow path and
+//! takes a mutex: those who wait sleep, so that a holder who lost his core gets it back.
+//!
+//! The table is bounded, and shared fairly by the ports ([`Shares`]): a port that invents source addresses replaces
+//! its own. A station that moves between ports does so at most [`MOVES_A_SECOND`] times a second; the rest is held
+//! back and counted, so that two ports that claim one address do not make every worker translate without end.
+//!
+//! Which error is safe: a flow that is translated again though nothing it depends on changed. Which is not: a flow
+//! that goes on after its station left. So a version is read *before* what it guards, and moved before `changes`.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use strowger_packet::PortId;
+
+use super::shares::{Place, Shares};
+use crate::vlan::Vid;
+
+/// How often a station may move to another port within one second.
+pub const MOVES_A_SECOND: u8 = 4;
+
+/// No station.
+const NONE: u32 = u32::MAX;
+/// Stations examined for each time that the lock is taken, when many are.
+const SLICE: usize = 256;
+
+/// A moment, in seconds since some start that all users of a table share.
+pub type Seconds = u32;
+
+/// What bounds a MAC table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MacLimits {
+    /// The most stations.
+    pub stations: usize,
+    /// After how long without a frame a station is forgotten (IEEE 802.1Q, 8.8.3); whole seconds.
+    pub ageing: Duration,
+}
+
+impl Default for MacLimits {
+    fn default() -> Self {
+        Self { stations: 8192, ageing: Duration::from_secs(300) }
+    }
+}
+
+/// A bucket of stations as it was at some moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dependency {
+    bucket: u32,
+    version: u32,
+}
+
+/// A station's place in the table, as long as the [`Dependency`] that came with it is current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StationId(u32);
+
+/// What [`MacTable::learn`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// The station is behind the port now, whether it was before or not.
+    Here(StationId),
+    /// It moved too often in this second and stays where it was.
+    Held,
+}
+
+/// A station, for display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Station {
+    /// Its VLAN.
+    pub vid: Vid,
+    /// Its address.
+    pub mac: [u8; 6],
+    /// The port it is behind.
+    pub port: PortId,
+    /// Seconds since it was last heard.
+    pub age: Seconds,
+}
+
+/// What a table counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MacStatistics {
+    /// Stations now.
+    pub stations: usize,
+    /// Stations that went to another port.
+    pub moves: u64,
+    /// Moves that were held back.
+    pub held: u64,
+    /// Stations that made room for others.
+    pub replaced: u64,
+    /// Stations that were not heard of for the ageing time.
+    pub aged: u64,
+}
+
+/// The MAC table of a bridge.
+#[derive(Debug)]
+pub struct MacTable {
+    limits: MacLimits,
+    hasher: RandomState,
+    changes: AtomicU64,
+    versions: Box<[AtomicU32]>,
+    seen: Box<[AtomicU32]>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shares: Shares,
+    buckets: Box<[u32]>,
+    entries: Vec<Entry>,
+    cursor: u32,
+    statistics: MacStatistics,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    mac: [u8; 6],
+    vid: Vid,
+    port: PortId,
+    next: u32,
+    moved: Seconds,
+    moves: u8,
+    taken: bool,
+}
+
+impl MacTable {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: MacLimits) -> Self {
+        let stations = limits.stations.clamp(1, 1 << 24);
+        let buckets = stations.next_power_of_two();
+        Self {
+            limits: MacLimits { stations, ..limits },
+            hasher: RandomState::new(),
+            changes: AtomicU64::new(0),
+            versions: (0..buckets).map(|_| AtomicU32::new(0)).collect(),
+            seen: (0..stations).map(|_| AtomicU32::new(0)).collect(),
+            inner: Mutex::new(Inner {
+                shares: Shares::new(stations),
+                buckets: vec![NONE; buckets].into_boxed_slice(),
+                entries: Vec::new(),
+                cursor: 0,
+                statistics: MacStatistics::default(),
+            }),
+        }
+    }
+
+    /// What bounds it.
+    #[must_use]
+    pub fn limits(&self) -> MacLimits {
+        self.limits
+    }
+
+    /// A counter that moves after every change. While it stands still, every dependency that was current is.
+    #[inline]
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether a bucket is as it was.
+    #[inline]
+    #[must_use]
+    pub fn is_current(&self, dependency: Dependency) -> bool {
+        self.versions
+            .get(dependency.bucket as usize)
+            .is_some_and(|version| version.load(Ordering::Acquire) == dependency.version)
+    }
+
+    /// Stamps a station as heard of now.
+    #[inline]
+    pub fn refresh(&self, station: StationId, now: Seconds) {
+        if let Some(seen) = self.seen.get(station.0 as usize) {
+            seen.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// The port that a station is behind, and what that answer depends on.
+    #[must_use]
+    pub fn lookup(&self, vid: Vid, mac: [u8; 6], now: Seconds) -> (Option<PortId>, Dependency) {
+        let bucket = self.bucket(vid, mac);
+        let inner = self.lock();
+        let dependency = self.dependency(bucket);
+        let station = inner.find(bucket, vid, mac).filter(|&at| !self.is_old(at, now));
+        (station.and_then(|at| inner.entry(at)).map(|entry| entry.port), dependency)
+    }
+
+    /// Notes that a frame of a station came in by a port.
+    pub fn learn(
+        &self,
+        vid: Vid,
+        mac: [u8; 6],
+        port: PortId,
+        now: Seconds,
+    ) -> (Learned, Dependency) {
+        let bucket = self.bucket(vid, mac);
+        let mut inner = self.lock();
+        let learned = match inner.find(bucket, vid, mac) {
+            Some(at) => self.relearn(&mut inner, at, port, now, bucket),
+            None => {
+                Learned::Here(StationId(self.insert(&mut inner, bucket, (vid, mac, port), now)))
+            }
+        };
+        (learned, self.dependency(bucket))
+    }
+
+    /// Forgets stations that were not heard of for the ageing time, among the next `at_most` places.
+    /// To be called again and again; not by a worker.
+    pub fn age(&self, now: Seconds, at_most: usize) {
+        let mut left = at_most.min(self.limits.stations);
+        while left > 0 {
+            let slice = left.min(SLICE);
+            self.age_slice(now, slice);
+            left -= slice;
+        }
+    }
+
+    /// Forgets all stations behind a port.
+    pub fn forget(&self, port: PortId) {
+        loop {
+            let mut inner = self.lock();
+            for _ in 0..SLICE {
+                let Some(at) = inner.shares.first(port.0) else { return };
+                self.remove(&mut inner, at);
+                inner.shares.release(at);
+            }
+        }
+    }
+
+    /// All stations, in order of VLAN and address.
+    #[must_use]
+    pub fn stations(&self, now: Seconds) -> Vec<Station> {
+        let inner = self.lock();
+        let mut stations: Vec<Station> = inner
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.taken)
+            .map(|(at, entry)| {
+                let seen = self.seen.get(at).map_or(now, |seen| seen.load(Ordering::Relaxed));
+                Station {
+                    vid: entry.vid,
+                    mac: entry.mac,
+                    port: entry.port,
+                    age: now.saturating_sub(seen),
+                }
+            })
+            .collect();
+        drop(inner);
+        stations.sort_unstable();
+        stations
+    }
+
+    /// What it counted.
+    #[must_use]
+    pub fn statistics(&self) -> MacStatistics {
+        let inner = self.lock();
+        MacStatistics { stations: inner.shares.len(), ..inner.statistics }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing in here panics with the lock held; if it did, the table would still be whole enough to forward.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bucket(&self, vid: Vid, mac: [u8; 6]) -> u32 {
+        // SipHash with a key of its own: nobody outside can aim at a bucket.
+        self.hasher.hash_one((vid, mac)) as u32 & (self.versions.len() - 1) as u32
+    }
+
+    fn dependency(&self, bucket: u32) -> Dependency {
+        let version =
+            self.versions.get(bucket as usize).map_or(0, |version| version.load(Ordering::Acquire));
+        Dependency { bucket, version }
+    }
+
+    /// Tells those who depend on a bucket that it is another now. With the lock held.
+    fn changed(&self, bucket: u32) {
+        if let Some(version) = self.versions.get(bucket as usize) {
+            version.fetch_add(1, Ordering::Release);
+        }
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    fn is_old(&self, at: u32, now: Seconds) -> bool {
+        let seen = self.seen.get(at as usize).map_or(0, |seen| seen.load(Ordering::Relaxed));
+        u64::from(now.saturating_sub(seen)) > self.limits.ageing.as_secs()
+    }
+
+    /// A station that is known was heard of again.
+    fn relearn(
+        &self,
+        inner: &mut Inner,
+        at: u32,
+        port: PortId,
+        now: Seconds,
+        bucket: u32,
+    ) -> Learned {
+        let was_old = self.is_old(at, now);
+        let Some(entry) = inner.entries.get_mut(at as usize) else { return Learned::Held };
+        if entry.port != port && !was_old {
+            if entry.moved == now && entry.moves >= MOVES_A_SECOND {
+                inner.statistics.held += 1;
+                return Learned::Held;
+            }
+            entry.moves = if entry.moved == now { entry.moves + 1 } else { 1 };
+            entry.moved = now;
+            inner.statistics.moves += 1;
+        }
+        let moves = std::mem::replace(&mut entry.port, port) != port;
+        if moves {
+            inner.shares.pass(at, port.0);
+        }
+        self.refresh(StationId(at), now);
+        if moves || was_old {
+            self.changed(bucket);
+        }
+        Learned::Here(StationId(at))
+    }
+
+    fn insert(
+        &self,
+        inner: &mut Inner,
+        bucket: u32,
+        (vid, mac, port): (Vid, [u8; 6], PortId),
+        now: Seconds,
+    ) -> u32 {
+        // A station heard of within the last quarter of the ageing time is in use.
+        let fresh = (self.limits.ageing.as_secs() / 4) as u32;
+        let in_use = |at: u32| {
+            self.seen
+                .get(at as usize)
+                .is_some_and(|seen| now.saturating_sub(seen.load(Ordering::Relaxed)) < fresh)
+        };
+        let place = inner.shares.take(port.0, in_use);
+        let at = place.index();
+        if let Place::Replaces(_) = place {
+            self.remove(inner, at);
+            inner.statistics.replaced += 1;
+        }
+        let head = inner.buckets.get_mut(bucket as usize);
+        let next = head.map_or(NONE, |head| std::mem::replace(head, at));
+        let entry = Entry { mac, vid, port, next, moved: 0, moves: 0, taken: true };
+        match inner.entries.get_mut(at as usize) {
+            Some(place) => *place = entry,
+            None => inner.entries.push(entry),
+        }
+        self.refresh(StationId(at), now);
+        self.changed(bucket);
+        at
+    }
+
+    /// Takes a station out of its bucket; its place is still its owner's.
+    fn remove(&self, inner: &mut Inner, at: u32) {
+        let Some(&Entry { mac, vid, next, .. }) = inner.entry(at) else { return };
+        let bucket = self.bucket(vid, mac);
+        inner.unchain(bucket, at, next);
+        if let Some(entry) = inner.entries.get_mut(at as usize) {
+            entry.taken = false;
+        }
+        self.changed(bucket);
+    }
+
+    fn age_slice(&self, now: Seconds, places: usize) {
+        let mut inner = self.lock();
+        for _ in 0..places.min(inner.entries.len()) {
+            let at = inner.cursor;
+            inner.cursor = if at as usize + 1 < inner.entries.len() { at + 1 } else { 0 };
+            if inner.entry(at).is_some() && self.is_old(at, now) {
+                self.remove(&mut inner, at);
+                inner.shares.release(at);
+                inner.statistics.aged += 1;
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn entry(&self, at: u32) -> Option<&Entry> {
+        self.entries.get(at as usize).filter(|entry| entry.taken)
+    }
+
+    fn find(&self, bucket: u32, vid: Vid, mac: [u8; 6]) -> Option<u32> {
+        let mut at = *self.buckets.get(bucket as usize)?;
+        // Ends: a chain holds each entry at most once.
+        while let Some(entry) = self.entries.get(at as usize) {
+            if entry.mac == mac && entry.vid == vid {
+                return Some(at);
+            }
+            at = entry.next;
+        }
+        None
+    }
+
+    fn unchain(&mut self, bucket: u32, at: u32, next: u32) {
+        let Some(head) = self.buckets.get_mut(bucket as usize) else { return };
+        if *head == at {
+            *head = next;
+            return;
+        }
+        let mut previous = *head;
+        while let Some(entry) = self.entries.get_mut(previous as usize) {
+            if entry.next == at {
+                entry.next = next;
+                return;
+            }
+            previous = entry.next;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "mac/tests.rs"]
+mod tests;
