@@ -71,7 +71,7 @@ impl Frame {
     #[inline]
     pub fn set_head(&mut self, len: usize) {
         self.start = HEADROOM as u16;
-        self.end = (HEADROOM + len.min(HEAD)) as u16;
+        self.end = HEADROOM.saturating_add(len.min(HEAD)) as u16;
     }
 
     /// Says where in the batch's segments the tail lies: `count` segments from `first`, `len` bytes in all.
@@ -145,7 +145,7 @@ impl Frame {
         }
         self.bytes.copy_within(start..from, start.saturating_add(len));
         self.start = start.saturating_add(len) as u16;
-        self.shift_offsets(at, -(len as isize));
+        self.shift_offsets(at, (len as isize).saturating_neg());
         true
     }
 

@@ -8,25 +8,47 @@
 //! May call `guestmem`. Never does I/O, never allocates per frame, never panics on what a guest sent.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod batch;
+pub mod checksum;
 pub mod claims;
 pub mod counters;
 pub mod drop;
 pub mod egress;
+pub mod ethernet;
 pub mod frame;
 mod gso;
+pub mod ip;
+pub mod ipv4;
+pub mod ipv6;
 pub mod key;
 pub mod layers;
 pub mod offload;
+pub mod options;
 pub mod port;
+pub mod tcp;
+pub mod udp;
+pub mod vlan;
+mod wire;
 
 pub use batch::{Batch, FrameRef};
 pub use claims::Claims;
 pub use counters::PortCounters;
 pub use drop::DropReason;
+pub use ethernet::{EtherType, MacAddress};
 pub use frame::Frame;
+pub use ip::Protocol;
 pub use key::{FlowKey, Mask};
 pub use layers::Layers;
 pub use offload::{Gso, GsoKind, Offload, PartialChecksum};
 pub use port::PortId;
+pub use wire::Malformed;
