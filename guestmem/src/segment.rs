@@ -213,6 +213,14 @@ impl SegmentMut {
         (Self { at: first.at, len: first.len }, Self { at: rest.at, len: rest.len })
     }
 
+    /// One segment of both, if `next` begins where this one ends.
+    #[inline]
+    #[must_use]
+    pub fn join(&self, next: &Self) -> Option<Self> {
+        let whole = self.as_segment().join(&next.as_segment())?;
+        Some(Self { at: whole.at, len: whole.len })
+    }
+
     /// The same bytes, to be read.
     #[inline]
     #[must_use]

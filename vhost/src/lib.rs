@@ -2,19 +2,18 @@
 //!
 //! * [`port`]: the socket, as server or as client, and the thread that serves it.
 //! * [`host`]: what a port asks of the switch: take a started queue, give it back.
+//! * [`ring`]: the guest's rings; [`RxQueue`] takes frames from them, [`TxQueue`] delivers into them.
 //!
 //! May call `guestmem` and `packet`. Knows nothing of bridges, workers or configuration.
 
 pub mod host;
 pub mod port;
+pub mod ring;
+mod rx;
+mod tx;
 
 pub use host::Host;
 pub use port::{Port, PortConfig, PortError, PortStatus, Role};
-
-// Part `rings` replaces these two by rx.rs and tx.rs.
-/// A guest's transmit ring, started.
-#[derive(Debug)]
-pub struct RxQueue {}
-/// A guest's receive ring, started.
-#[derive(Debug)]
-pub struct TxQueue {}
+pub use ring::{RingConfig, RingError};
+pub use rx::RxQueue;
+pub use tx::TxQueue;
