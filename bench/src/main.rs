@@ -1,0 +1,154 @@
+//! `bench`: Strowger beside Open vSwitch with DPDK and testpmd's own vhost, in turns.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what it is for")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
+
+use clap::Parser;
+use strowger_bench::{
+    Error, Result, SWITCH_CORE, compare,
+    huge_pages::HugePages,
+    peer::{Mode, Peer},
+    process::find,
+    report::Report,
+    testpmd, wait,
+};
+
+/// Measures Strowger beside other switches: testpmd's traffic on core 0, the switch under test on core 1.
+/// Nothing else should run on the machine. Needs root.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The switches that take turns
+    #[arg(long, value_delimiter = ',', default_value = "strowger,ovs,testpmd")]
+    peers: Vec<Peer>,
+    /// How they decide: `cross` is one rule a port where there are rules
+    #[arg(long, value_delimiter = ',', default_value = "cross,learning")]
+    mode: Vec<Mode>,
+    /// Bytes a frame
+    #[arg(long, value_delimiter = ',', default_value = "64,256,1500")]
+    sizes: Vec<usize>,
+    /// How often each switch takes its turn; 0 leaves the comparison out
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// How long each measurement takes
+    #[arg(long, default_value_t = 2)]
+    seconds: u64,
+    /// Strowger's binary [default: beside this program]
+    #[arg(long)]
+    strowger: Option<PathBuf>,
+    /// Where results and logs are written
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+    /// 2 MiB pages to reserve while it runs
+    #[arg(long, default_value_t = 2048)]
+    huge_pages: usize,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    wait::catch_signals()?;
+    let strowger = arguments.strowger.clone().map_or_else(beside_us, Ok)?;
+    let mut report =
+        Report { about: about(arguments, &strowger)?, samples: Vec::new(), idle: None };
+    let logs = arguments.out.join("logs");
+    fs::create_dir_all(&logs).map_err(Error::system(format!("make {}", logs.display())))?;
+    // Programs that are started elsewhere must find it.
+    let logs = fs::canonicalize(&logs).map_err(Error::system("find the logs"))?;
+
+    if arguments.rounds > 0 {
+        let _pages = HugePages::reserve(arguments.huge_pages)?;
+        let plan = compare::Plan {
+            peers: arguments.peers.clone(),
+            modes: arguments.mode.clone(),
+            sizes: arguments.sizes.clone(),
+            rounds: arguments.rounds,
+            time: Duration::from_secs(arguments.seconds),
+            strowger,
+            logs,
+        };
+        report.samples = compare::run(&plan, |sample| {
+            eprintln!(
+                "round {}, {}, {} bytes, {}: {:.2} Mpps",
+                sample.round + 1,
+                sample.mode,
+                sample.size,
+                sample.peer,
+                sample.seen.rx_pps / 1e6
+            );
+        })?;
+    }
+    let page = report.markdown();
+    write(&arguments.out.join("bench.json"), &format!("{:#}\n", report.json()))?;
+    write(&arguments.out.join("bench.md"), &page)?;
+    println!("{page}");
+    Ok(())
+}
+
+/// Checks the machine and the programs; gives what a reader of the figures must know of them.
+fn about(arguments: &Arguments, strowger: &Path) -> Result<Vec<(String, String)>> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::Unsuitable("huge pages and DPDK need root".into()));
+    }
+    let cores = thread::available_parallelism().map_err(Error::system("count cores"))?.get();
+    if cores <= SWITCH_CORE {
+        return Err(Error::Unsuitable(format!(
+            "two cores are needed, one for the switch and one for the traffic; this machine has {cores}"
+        )));
+    }
+    find("setpriv", "util-linux")?;
+    find("stdbuf", "coreutils")?;
+    let load = read("/proc/loadavg")?;
+    let load = load.split_whitespace().next().unwrap_or_default();
+    if load.parse::<f64>().is_ok_and(|load| load > 0.5) {
+        eprintln!("warning: the machine has a load of {load}: the figures will be worth little");
+    }
+    let cpu = read("/proc/cpuinfo")?;
+    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let mut about = vec![
+        ("processor".into(), format!("{} × {}", cores, cpu.map_or("unknown", |(_, name)| name))),
+        ("kernel".into(), read("/proc/sys/kernel/osrelease")?.trim().to_owned()),
+        ("load when it began".into(), load.to_owned()),
+    ];
+    if arguments.rounds > 0 {
+        about.push(("traffic".into(), testpmd::version()?));
+        for peer in &arguments.peers {
+            about.push((peer.to_string(), peer.version(strowger)?));
+        }
+        about.push((
+            "runs".into(),
+            format!("{} rounds of {} s a measurement", arguments.rounds, arguments.seconds),
+        ));
+    }
+    Ok(about)
+}
+
+/// The binary that cargo built beside this one.
+fn beside_us() -> Result<PathBuf> {
+    let us = std::env::current_exe().map_err(Error::system("find this program"))?;
+    Ok(us.with_file_name("strowger"))
+}
+
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(path).map_err(Error::system(format!("read {path}")))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(Error::system(format!("write {}", path.display())))
+}
