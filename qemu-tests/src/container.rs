@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::guest::image_dir;
 use crate::process::{call, exit_code};
 use crate::{DEADLINE, Error, Machine, Output, Result, Scene};
 
@@ -32,8 +33,10 @@ impl Container {
         // The same commands as in a guest: busybox's.
         let bin = container.home.join("bin");
         fs::create_dir_all(&bin).map_err(Error::io(format!("create {}", bin.display())))?;
-        let bin = bin.to_string_lossy();
-        call("busybox", &["--install", "-s", &bin])?;
+        call("busybox", &["--install", "-s", &bin.to_string_lossy()])?;
+        let datagrams = image_dir()?.join("datagrams");
+        fs::copy(&datagrams, bin.join("datagrams"))
+            .map_err(Error::io(format!("copy {}", datagrams.display())))?;
         container
             .run("ip link set lo up; sysctl -q -w net.ipv6.conf.default.accept_dad=0 || true")?;
         Ok(container)

@@ -212,7 +212,7 @@ impl<'a> GuestBuilder<'a> {
 }
 
 /// Where `scripts/guest-image.sh` put the guest.
-fn image_dir() -> Result<PathBuf> {
+pub(crate) fn image_dir() -> Result<PathBuf> {
     let dir = match std::env::var_os("STROWGER_GUEST") {
         Some(dir) => PathBuf::from(dir),
         None => target_dir()?.join("guest"),

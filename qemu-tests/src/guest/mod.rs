@@ -4,6 +4,7 @@ mod builder;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub(crate) use builder::image_dir;
 pub use builder::{GuestBuilder, Role};
 
 use crate::channel::{Awaited, Channel};
