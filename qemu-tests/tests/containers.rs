@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use strowger_qemu_tests::{Container, Guest, Machine, Result, Scene, Switch};
+use strowger_qemu_tests::{Container, Guest, Machine, Scene, Switch};
 
 /// The interfaces of the host's own namespace.
 fn host_interfaces() -> String {
