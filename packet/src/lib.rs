@@ -18,6 +18,7 @@
     )
 )]
 
+pub mod arp;
 pub mod batch;
 pub mod checksum;
 pub mod claims;
@@ -27,14 +28,19 @@ pub mod egress;
 pub mod ethernet;
 pub mod frame;
 mod gso;
+pub mod icmp;
+pub mod icmpv6;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
 pub mod key;
 pub mod layers;
+pub mod mpls;
+pub mod nd;
 pub mod offload;
 pub mod options;
 pub mod port;
+pub mod sctp;
 pub mod tcp;
 pub mod udp;
 pub mod vlan;
