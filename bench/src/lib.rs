@@ -1,7 +1,8 @@
 //! Benchmarks of the whole switch beside Open vSwitch with DPDK: DPDK's testpmd makes and takes the traffic on
 //! one core, the switch under test forwards on another, and the switches take turns.
 //!
-//! It runs programs and reads what they print; it calls no crate of the switch, so that all are held to the same.
+//! It runs programs and reads what they print; it calls no crate of the switch, so that all are held to the same
+//! (guests for the idle switch come from the end-to-end tests, which do not either).
 //! It never leaves a process, a directory of sockets or a number of huge pages behind: each is a guard that
 //! undoes itself when dropped, and a signal only asks the waits to end.
 
@@ -9,6 +10,7 @@
 
 pub mod compare;
 pub mod huge_pages;
+pub mod idle;
 pub mod peer;
 pub mod process;
 pub mod report;
@@ -63,6 +65,9 @@ pub enum Error {
         /// Where its output is.
         log: PathBuf,
     },
+    /// A guest did not play its part.
+    #[error("{0}")]
+    Guest(#[from] strowger_qemu_tests::Error),
     /// The user asked for an end.
     #[error("interrupted")]
     Interrupted,

@@ -15,6 +15,7 @@ use clap::Parser;
 use strowger_bench::{
     Error, Result, SWITCH_CORE, compare,
     huge_pages::HugePages,
+    idle,
     peer::{Mode, Peer},
     process::find,
     report::Report,
@@ -36,7 +37,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "64,256,1500")]
     sizes: Vec<usize>,
     /// How often each switch takes its turn; 0 leaves the comparison out
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, overrides_with = "rounds")]
     rounds: usize,
     /// How long each measurement takes
     #[arg(long, default_value_t = 2)]
@@ -47,6 +48,9 @@ struct Arguments {
     /// Where results and logs are written
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
+    /// For how many seconds to watch the switch with two idle guests [default: not at all]
+    #[arg(long, overrides_with = "idle")]
+    idle: Option<u64>,
     /// 2 MiB pages to reserve while it runs
     #[arg(long, default_value_t = 2048)]
     huge_pages: usize,
@@ -80,8 +84,8 @@ fn run(arguments: &Arguments) -> Result<()> {
             sizes: arguments.sizes.clone(),
             rounds: arguments.rounds,
             time: Duration::from_secs(arguments.seconds),
-            strowger,
-            logs,
+            strowger: strowger.clone(),
+            logs: logs.clone(),
         };
         report.samples = compare::run(&plan, |sample| {
             eprintln!(
@@ -93,6 +97,10 @@ fn run(arguments: &Arguments) -> Result<()> {
                 sample.seen.rx_pps / 1e6
             );
         })?;
+    }
+    if let Some(seconds) = arguments.idle {
+        let time = Duration::from_secs(seconds.max(1));
+        report.idle = Some(idle::measure(&strowger, time, &logs)?);
     }
     let page = report.markdown();
     write(&arguments.out.join("bench.json"), &format!("{:#}\n", report.json()))?;
@@ -135,6 +143,12 @@ fn about(arguments: &Arguments, strowger: &Path) -> Result<Vec<(String, String)>
             "runs".into(),
             format!("{} rounds of {} s a measurement", arguments.rounds, arguments.seconds),
         ));
+    }
+    if arguments.idle.is_some() {
+        idle::check()?;
+        if !about.iter().any(|(name, _)| *name == Peer::Strowger.to_string()) {
+            about.push((Peer::Strowger.to_string(), Peer::Strowger.version(strowger)?));
+        }
     }
     Ok(about)
 }

@@ -55,6 +55,11 @@ impl Strowger {
         Ok(Self { process, binary: place.strowger.clone(), rundir })
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What `strowger status -o json` prints.
     pub(crate) fn status(&mut self) -> Result<Value> {
         self.process.alive()?;
