@@ -1,19 +1,27 @@
 //! A vhost-user network port: the protocol session with a front end (QEMU), and the rings of its guest.
 //!
-//! * [`port`]: the socket, as server or as client, and the thread that serves it.
+//! * [`port`]: the socket, as server ([`listener`]) or as client ([`connector`]), and the thread that serves it.
 //! * [`host`]: what a port asks of the switch: take a started queue, give it back.
+//! * [`protocol`]: the codec. [`session`]: what messages do.
 //! * [`ring`]: the guest's rings; [`RxQueue`] takes frames from them, [`TxQueue`] delivers into them.
 //!
 //! May call `guestmem` and `packet`. Knows nothing of bridges, workers or configuration.
 
+mod connector;
+mod event;
 pub mod host;
+mod listener;
+mod log_limit;
 pub mod port;
+pub mod protocol;
 pub mod ring;
 mod rx;
+mod session;
 mod tx;
 
 pub use host::Host;
 pub use port::{Port, PortConfig, PortError, PortStatus, Role};
+pub use protocol::{Features, ProtocolFeatures};
 pub use ring::{RingConfig, RingError};
 pub use rx::RxQueue;
 pub use tx::TxQueue;

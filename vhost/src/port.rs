@@ -1,8 +1,26 @@
 //! A vhost-user port: the socket, the thread that serves it, and what can be seen of it from outside.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    fmt, io,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
 
-use crate::Host;
+use rustix::net::SocketAddrUnix;
+use strowger_guestmem::install_fault_handler;
+use tracing::{error, info, warn};
+
+use crate::{
+    Host,
+    connector::Connector,
+    event::Event,
+    listener::Listener,
+    log_limit::LogLimit,
+    protocol::ChannelError,
+    session::{Session, SessionEnd},
+};
 
 /// Queue pairs that a port offers unless it is told otherwise.
 pub const DEFAULT_QUEUE_PAIRS: u16 = 8;
@@ -116,9 +134,91 @@ pub struct PortStatus {
     pub last_error: Option<String>,
 }
 
+/// What the port's thread and its owner share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    config: PortConfig,
+    host: HostRef,
+    stop: Event,
+    status: Mutex<PortStatus>,
+    log_limit: LogLimit,
+}
+
+/// A host, which need not be printable for a port to be.
+struct HostRef(Arc<dyn Host>);
+
+impl fmt::Debug for HostRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Host")
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(config: PortConfig, host: Arc<dyn Host>) -> io::Result<Self> {
+        Ok(Self {
+            config,
+            host: HostRef(host),
+            stop: Event::new()?,
+            status: Mutex::default(),
+            log_limit: LogLimit::default(),
+        })
+    }
+
+    pub(crate) fn config(&self) -> &PortConfig {
+        &self.config
+    }
+
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.host.0
+    }
+
+    pub(crate) fn stop(&self) -> &Event {
+        &self.stop
+    }
+
+    pub(crate) fn log_limit(&self) -> &LogLimit {
+        &self.log_limit
+    }
+
+    pub(crate) fn status(&self) -> PortStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn update(&self, change: impl FnOnce(&mut PortStatus)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Serves one connection to its end. Returns whether the port goes on.
+    pub(crate) fn serve(&self, socket: OwnedFd) -> bool {
+        self.update(|status| {
+            status.connected = true;
+            status.connections += 1;
+        });
+        if self.log_limit.allow().is_some() {
+            info!(port = self.config.name, "a front end is connected");
+        }
+        let end = Session::new(self, socket).run();
+        let stopped = matches!(end, SessionEnd::Channel(ChannelError::Stopped));
+        self.update(|status| {
+            *status = PortStatus {
+                connections: status.connections,
+                last_error: Some(end.to_string()),
+                ..PortStatus::default()
+            };
+        });
+        if !stopped && let Some(suppressed) = self.log_limit.allow() {
+            warn!(port = self.config.name, suppressed, "the connection ended: {end}");
+        }
+        !stopped
+    }
+}
+
 /// An open port. Dropping it closes it.
 #[derive(Debug)]
-pub struct Port {}
+pub struct Port {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Port {
     /// Opens a port and starts its thread. A server's socket listens when this returns; a client connects in the
@@ -127,16 +227,63 @@ impl Port {
     /// # Errors
     /// If the socket cannot be bound or the thread not be started; then nothing is left behind.
     pub fn open(config: PortConfig, host: Arc<dyn Host>) -> Result<Self, PortError> {
-        let _ = (config, host);
-        Ok(Self {})
+        install_fault_handler();
+        let (name, path) = (config.name.clone(), config.path.clone());
+        if !(1..=MAX_QUEUE_PAIRS).contains(&config.queue_pairs) {
+            return Err(PortError::QueuePairs { name, pairs: config.queue_pairs });
+        }
+        let address = SocketAddrUnix::new(&config.path)
+            .map_err(|_| PortError::PathTooLong { name: name.clone(), path: path.clone() })?;
+        let failed = |source| PortError::Io {
+            name: config.name.clone(),
+            action: "start the thread that serves",
+            path: config.path.clone(),
+            source,
+        };
+        let way = match config.role {
+            Role::Server => Way::Listen(Listener::bind(&config, &address)?),
+            Role::Client => Way::Connect(Connector::new(address)),
+        };
+        let shared = Arc::new(Shared::new(config.clone(), host).map_err(failed)?);
+        // The kernel shows 15 bytes of a thread's name.
+        let thread = thread::Builder::new().name(format!("vu-{name}"));
+        let thread = thread
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || match way {
+                    Way::Listen(listener) => listener.run(&shared),
+                    Way::Connect(connector) => connector.run(&shared),
+                }
+            })
+            .map_err(failed)?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// What can be seen of the port now.
     #[must_use]
     pub fn status(&self) -> PortStatus {
-        PortStatus::default()
+        self.shared.status()
     }
 
     /// Stops the rings, joins the thread and removes the socket. Not to be called from a [`Host`]'s method.
-    pub fn close(self) {}
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.shared.stop.signal();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!(port = self.shared.config.name, "the port's thread panicked");
+        }
+    }
+}
+
+/// How the port's thread comes to connections.
+enum Way {
+    Listen(Listener),
+    Connect(Connector),
 }

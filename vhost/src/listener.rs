@@ -1,0 +1,152 @@
+//! A port that listens: its socket in the file system, and one front end after another.
+//!
+//! **A second front end waits.** One session at a time runs on the port's thread; whoever connects meanwhile stands
+//! in the socket's queue and is served when the first is gone. So a front end that restarts faster than the switch
+//! sees the old one go is never turned away, which would end a QEMU without `reconnect`. DPDK accepts every
+//! connection on a path and makes a device of each; a switch port has but one guest.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    event::{PollFlags, Timespec},
+    io::Errno,
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
+        socket_with,
+    },
+};
+use tracing::warn;
+
+use crate::{PortConfig, PortError, event::Woken, port::Shared};
+
+/// Front ends that may wait for the first to go.
+const BACKLOG: i32 = 8;
+/// Owner and group may connect. A directory with its set-group-ID bit gives the socket its group.
+const MODE: u32 = 0o660;
+/// How long to wait before accepting again when the process has no descriptor left.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// A bound, listening socket; dropping it removes its file.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: OwnedFd,
+    file: SocketFile,
+}
+
+/// The socket's file, known by its inode so that nobody else's is removed.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl Listener {
+    /// Listens at the port's path. A socket that nobody listens on is replaced; anything else there is an error.
+    pub(crate) fn bind(config: &PortConfig, address: &SocketAddrUnix) -> Result<Self, PortError> {
+        let (name, path) = (config.name.clone(), config.path.clone());
+        let failed = |action| {
+            let (name, path) = (name.clone(), path.clone());
+            move |source: io::Error| PortError::Io { name, action, path, source }
+        };
+        let socket = stream_socket().map_err(failed("create a socket for"))?;
+        match bind(&socket, address) {
+            Err(Errno::ADDRINUSE) => {
+                remove_stale(config, address)?;
+                bind(&socket, address)
+            }
+            other => other,
+        }
+        .map_err(|error| failed("bind")(error.into()))?;
+        let mut file = SocketFile { path: path.clone(), identity: None };
+        file.identity = Some(identity(&path).map_err(failed("inspect"))?);
+        // Nobody can connect before `listen`, so there is no moment with other permissions.
+        fs::set_permissions(&path, fs::Permissions::from_mode(MODE))
+            .map_err(failed("set the permissions of"))?;
+        listen(&socket, BACKLOG).map_err(|error| failed("listen on")(error.into()))?;
+        Ok(Self { socket, file })
+    }
+
+    /// Serves one front end after another until the port is closed.
+    pub(crate) fn run(self, shared: &Shared) {
+        while self.next(shared).is_some_and(|socket| shared.serve(socket)) {}
+    }
+
+    /// The next connection; `None` when the port is closed.
+    fn next(&self, shared: &Shared) -> Option<OwnedFd> {
+        loop {
+            let ready = Some((self.socket.as_fd(), PollFlags::IN));
+            let error = match shared.stop().wait(ready, None) {
+                Ok(Woken::Stopped) => return None,
+                Ok(Woken::Ready | Woken::TimedOut) => {
+                    match accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                        Ok(socket) => return Some(socket),
+                        Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => continue,
+                        Err(error) => error.into(),
+                    }
+                }
+                Err(error) => error,
+            };
+            shared.update(|status| status.last_error = Some(error.to_string()));
+            if let Some(suppressed) = shared.log_limit().allow() {
+                let path = self.file.path.display();
+                warn!(port = shared.config().name, suppressed, "cannot accept on {path}: {error}");
+            }
+            if matches!(shared.stop().wait(None, Some(PAUSE)), Ok(Woken::Stopped)) {
+                return None;
+            }
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.identity.is_some() && identity(&self.path).ok() == self.identity {
+            // It may have gone in between, which is what we want.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A stream socket that never blocks.
+pub(crate) fn stream_socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+/// Removes a socket that nobody listens on.
+fn remove_stale(config: &PortConfig, address: &SocketAddrUnix) -> Result<(), PortError> {
+    let (name, path) = (config.name.clone(), config.path.clone());
+    let failed = |action| {
+        let (name, path) = (name.clone(), path.clone());
+        move |source: io::Error| PortError::Io { name, action, path, source }
+    };
+    let kind = match fs::symlink_metadata(&path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("inspect")(error)),
+    };
+    if !kind.is_socket() {
+        return Err(PortError::NotASocket { name, path });
+    }
+    let probe = stream_socket().map_err(failed("create a socket to probe"))?;
+    match connect(&probe, address) {
+        Err(Errno::CONNREFUSED) => {
+            fs::remove_file(&path).map_err(failed("remove the stale socket"))
+        }
+        Err(Errno::NOENT) => Ok(()),
+        // A full queue means that somebody listens, too; so does a socket of another type.
+        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(PortError::InUse { name, path }),
+        Err(error) => Err(failed("find out who listens on")(error.into())),
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}

@@ -1,0 +1,4 @@
+//! A port over real sockets: front ends that behave, and front ends that do not.
+
+mod forwarder;
+mod smoke;
