@@ -8,7 +8,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
-use super::{Bits, FlowKey, Fragment, Reached, WORDS};
+use super::{FlowKey, Fragment, Reached, WORDS};
 
 /// Secret words, chosen at random when the process first asks.
 struct Secrets {

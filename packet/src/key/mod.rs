@@ -24,18 +24,22 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::PortId;
+use crate::ethernet::{EtherType, MacAddress};
+use crate::ip::Protocol;
+use crate::tcp::Flags;
+use crate::vlan::Tci;
 
 /// 64-bit words in a key.
 pub const WORDS: usize = 16;
 
 /// `eth_type` of a frame with a length instead of a type and no SNAP header
 /// (OpenFlow 1.3.5, 7.2.3.8: `OFP_DL_TYPE_NOT_ETH_TYPE`).
-pub const NOT_ETH_TYPE: u16 = 0x05ff;
+pub const NOT_ETH_TYPE: EtherType = EtherType(0x05ff);
 
 /// The fields of a frame that the switch matches on. Plain words without padding: it compares, masks and
 /// hashes as [`words`](Self::words). Integers are in host order; what a frame does not have is 0.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct FlowKey {
     words: [u64; WORDS],
 }
@@ -64,6 +68,30 @@ pub enum TagKind {
     Customer = 1,
     /// A service tag, TPID 0x88a8 (IEEE 802.1Q, 9.5; once 802.1ad).
     Service = 2,
+}
+
+impl TagKind {
+    /// The kind of a tag that this type announces.
+    #[inline]
+    #[must_use]
+    pub const fn of(ethertype: EtherType) -> Self {
+        match ethertype {
+            EtherType::VLAN => Self::Customer,
+            EtherType::SERVICE_VLAN => Self::Service,
+            _ => Self::None,
+        }
+    }
+
+    /// The type that announces a tag of this kind.
+    #[inline]
+    #[must_use]
+    pub const fn ethertype(self) -> Option<EtherType> {
+        match self {
+            Self::None => None,
+            Self::Customer => Some(EtherType::VLAN),
+            Self::Service => Some(EtherType::SERVICE_VLAN),
+        }
+    }
 }
 
 /// The innermost layer whose header was whole and well-formed. A frame that ends earlier, or whose next
@@ -102,27 +130,42 @@ macro_rules! integers {
 }
 integers!(u8, u16, u32, u64);
 
-impl Bits for PortId {
-    #[inline(always)]
-    fn to_bits(self) -> u64 {
-        u64::from(self.0)
-    }
-    #[inline(always)]
-    fn from_bits(bits: u64) -> Self {
-        Self(bits as u32)
-    }
+macro_rules! newtypes {
+    ($($type:ty),+) => { $(
+        impl Bits for $type {
+            #[inline(always)]
+            fn to_bits(self) -> u64 {
+                u64::from(self.0)
+            }
+            #[inline(always)]
+            fn from_bits(bits: u64) -> Self {
+                Self(bits as _)
+            }
+        }
+    )+ };
 }
+newtypes!(PortId, EtherType, Protocol, Tci);
 
-impl Bits for [u8; 6] {
+impl Bits for MacAddress {
     #[inline(always)]
     fn to_bits(self) -> u64 {
-        let [a, b, c, d, e, f] = self;
-        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        self.to_bits()
     }
     #[inline(always)]
     fn from_bits(bits: u64) -> Self {
         let [_, _, a, b, c, d, e, f] = bits.to_be_bytes();
-        [a, b, c, d, e, f]
+        Self([a, b, c, d, e, f])
+    }
+}
+
+impl Bits for Flags {
+    #[inline(always)]
+    fn to_bits(self) -> u64 {
+        u64::from(self.bits())
+    }
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        Self::new(bits as u16)
     }
 }
 
@@ -226,23 +269,23 @@ fields! {
     /// The remote end of the tunnel that the frame came through, as its number in the peer table; 0 for none.
     tunnel_peer set_tunnel_peer TUNNEL_PEER: u32 = [3] 32 << 0;
     /// The Ethernet destination.
-    eth_dst set_eth_dst ETH_DST: [u8; 6] = [4] 48 << 16;
+    eth_dst set_eth_dst ETH_DST: MacAddress = [4] 48 << 16;
     /// The type behind all VLAN tags that were parsed (at most two); [`NOT_ETH_TYPE`] for an LLC frame.
-    eth_type set_eth_type ETH_TYPE: u16 = [4] 16 << 0;
+    eth_type set_eth_type ETH_TYPE: EtherType = [4] 16 << 0;
     /// The Ethernet source.
-    eth_src set_eth_src ETH_SRC: [u8; 6] = [5] 48 << 16;
+    eth_src set_eth_src ETH_SRC: MacAddress = [5] 48 << 16;
     /// The kind of the outer VLAN tag, and with it whether there is one.
     outer_kind set_outer_kind OUTER_KIND: TagKind = [5] 8 << 8;
     /// The kind of the inner VLAN tag, and with it whether there is one.
     inner_kind set_inner_kind INNER_KIND: TagKind = [5] 8 << 0;
     /// The outer tag's control information: priority in 3 bits, drop eligible in 1, VLAN in 12.
-    outer_tci set_outer_tci OUTER_TCI: u16 = [6] 16 << 48;
+    outer_tci set_outer_tci OUTER_TCI: Tci = [6] 16 << 48;
     /// The inner tag's control information.
-    inner_tci set_inner_tci INNER_TCI: u16 = [6] 16 << 32;
+    inner_tci set_inner_tci INNER_TCI: Tci = [6] 16 << 32;
     /// The top MPLS label stack entry: label in 20 bits, traffic class in 3, bottom of stack in 1, TTL in 8.
     mpls set_mpls MPLS: u32 = [6] 32 << 0;
     /// The protocol that the IP packet carries (behind all extension headers).
-    ip_proto set_ip_proto IP_PROTO: u8 = [11] 8 << 56;
+    ip_proto set_ip_proto IP_PROTO: Protocol = [11] 8 << 56;
     /// IPv4's type of service, IPv6's traffic class: DSCP in 6 bits, ECN in 2.
     ip_tos set_ip_tos IP_TOS: u8 = [11] 8 << 48;
     /// IPv4's time to live, IPv6's hop limit.
@@ -250,7 +293,7 @@ fields! {
     /// Whether this is a fragment, and whether a later one.
     fragment set_fragment FRAGMENT: Fragment = [11] 8 << 32;
     /// TCP's twelve flag bits, from reserved ones to FIN (RFC 9293, 3.1).
-    tcp_flags set_tcp_flags TCP_FLAGS: u16 = [11] 16 << 16;
+    tcp_flags set_tcp_flags TCP_FLAGS: Flags = [11] 16 << 16;
     /// The innermost layer that the frame holds.
     reached set_reached REACHED: Reached = [11] 8 << 8;
     /// The source port of TCP, UDP or SCTP.
@@ -266,17 +309,54 @@ fields! {
     /// IPv6's flow label, 20 bits.
     ipv6_label set_ipv6_label IPV6_LABEL: u32 = [12] 20 << 0;
     /// ARP's sender hardware address; lies over `nd_target`.
-    arp_sha set_arp_sha ARP_SHA: [u8; 6] = [13] 48 << 0;
+    arp_sha set_arp_sha ARP_SHA: MacAddress = [13] 48 << 0;
     /// ARP's target hardware address; lies over `nd_target`.
-    arp_tha set_arp_tha ARP_THA: [u8; 6] = [14] 48 << 0;
+    arp_tha set_arp_tha ARP_THA: MacAddress = [14] 48 << 0;
     /// The link-layer address option of a neighbour solicitation (source) or advertisement (target).
-    nd_link set_nd_link ND_LINK: [u8; 6] = [15] 48 << 16;
+    nd_link set_nd_link ND_LINK: MacAddress = [15] 48 << 16;
 }
 
-/// Fields of two words, beginning at this one.
-const IP_SRC: usize = 7;
-const IP_DST: usize = 9;
-const ND_TARGET: usize = 13;
+/// Declares each field of two words.
+macro_rules! wide_fields {
+    ($($(#[doc = $doc:literal])+ $get:ident $set:ident $mask:ident = [$high:literal, $low:literal];)+) => {
+        impl FlowKey {
+            $(
+                $(#[doc = $doc])+
+                #[inline]
+                #[must_use]
+                pub fn $get(&self) -> u128 {
+                    u128::from(self.words[$high]) << 64 | u128::from(self.words[$low])
+                }
+
+                #[doc = concat!("Sets [`", stringify!($get), "`](Self::", stringify!($get), ").")]
+                #[inline]
+                pub fn $set(&mut self, value: u128) {
+                    self.words[$high] = (value >> 64) as u64;
+                    self.words[$low] = value as u64;
+                }
+            )+
+        }
+
+        impl Mask {
+            $(
+                #[doc = concat!("All bits of [`FlowKey::", stringify!($get), "`].")]
+                pub const $mask: Self = Self::bits($high, u64::MAX).or(Self::bits($low, u64::MAX));
+            )+
+        }
+
+        /// Name and reader of each field of two words.
+        const WIDE_FIELDS: &[(&str, fn(&FlowKey) -> u128)] = &[$((stringify!($get), FlowKey::$get)),+];
+    };
+}
+
+wide_fields! {
+    /// The IP source: IPv6 in 128 bits, IPv4 (and ARP's sender protocol address) in the low 32.
+    ip_src set_ip_src IP_SRC = [7, 8];
+    /// The IP destination: IPv6 in 128 bits, IPv4 (and ARP's target protocol address) in the low 32.
+    ip_dst set_ip_dst IP_DST = [9, 10];
+    /// The target of a neighbour solicitation or advertisement (RFC 4861, 4.3 and 4.4).
+    nd_target set_nd_target ND_TARGET = [13, 14];
+}
 
 impl FlowKey {
     /// All of it, as words without padding.
@@ -291,45 +371,6 @@ impl FlowKey {
     #[must_use]
     pub const fn from_words(words: [u64; WORDS]) -> Self {
         Self { words }
-    }
-
-    /// The IP source: IPv6 in 128 bits, IPv4 (and ARP's sender protocol address) in the low 32.
-    #[inline]
-    #[must_use]
-    pub fn ip_src(&self) -> u128 {
-        self.wide::<IP_SRC>()
-    }
-
-    /// Sets [`ip_src`](Self::ip_src).
-    #[inline]
-    pub fn set_ip_src(&mut self, value: u128) {
-        self.set_wide::<IP_SRC>(value);
-    }
-
-    /// The IP destination: IPv6 in 128 bits, IPv4 (and ARP's target protocol address) in the low 32.
-    #[inline]
-    #[must_use]
-    pub fn ip_dst(&self) -> u128 {
-        self.wide::<IP_DST>()
-    }
-
-    /// Sets [`ip_dst`](Self::ip_dst).
-    #[inline]
-    pub fn set_ip_dst(&mut self, value: u128) {
-        self.set_wide::<IP_DST>(value);
-    }
-
-    /// The target of a neighbour solicitation or advertisement (RFC 4861, 4.3 and 4.4).
-    #[inline]
-    #[must_use]
-    pub fn nd_target(&self) -> u128 {
-        self.wide::<ND_TARGET>()
-    }
-
-    /// Sets [`nd_target`](Self::nd_target).
-    #[inline]
-    pub fn set_nd_target(&mut self, value: u128) {
-        self.set_wide::<ND_TARGET>(value);
     }
 
     /// The low 32 bits of [`ip_src`](Self::ip_src) as an address.
@@ -360,18 +401,18 @@ impl FlowKey {
         Ipv6Addr::from_bits(self.ip_dst())
     }
 
-    /// The VLAN of the outer tag; `None` if there is none.
+    /// The outer VLAN tag's control information; `None` if there is no such tag.
     #[inline]
     #[must_use]
-    pub fn outer_vlan(&self) -> Option<u16> {
-        (self.outer_kind() != TagKind::None).then(|| self.outer_tci() & 0xfff)
+    pub fn outer_tag(&self) -> Option<Tci> {
+        (self.outer_kind() != TagKind::None).then(|| self.outer_tci())
     }
 
-    /// The VLAN of the inner tag; `None` if there is none.
+    /// The inner VLAN tag's control information; `None` if there is no such tag.
     #[inline]
     #[must_use]
-    pub fn inner_vlan(&self) -> Option<u16> {
-        (self.inner_kind() != TagKind::None).then(|| self.inner_tci() & 0xfff)
+    pub fn inner_tag(&self) -> Option<Tci> {
+        (self.inner_kind() != TagKind::None).then(|| self.inner_tci())
     }
 
     /// The key with only the bits of `mask`.
@@ -392,19 +433,6 @@ impl FlowKey {
         let differing = self.words.iter().zip(&masked.words).zip(mask.words());
         differing.fold(0, |all, ((word, masked), mask)| all | word & mask ^ masked) == 0
     }
-
-    #[inline]
-    fn wide<const WORD: usize>(&self) -> u128 {
-        const { assert!(WORD + 1 < WORDS) };
-        u128::from(self.words[WORD]) << 64 | u128::from(self.words[WORD + 1])
-    }
-
-    #[inline]
-    fn set_wide<const WORD: usize>(&mut self, value: u128) {
-        const { assert!(WORD + 1 < WORDS) };
-        self.words[WORD] = (value >> 64) as u64;
-        self.words[WORD + 1] = value as u64;
-    }
 }
 
 impl fmt::Debug for FlowKey {
@@ -423,9 +451,8 @@ fn debug_fields(key: &FlowKey, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::R
             out.field(name, &format_args!("{value:#x}"));
         }
     }
-    for (name, value) in
-        [("ip_src", key.ip_src()), ("ip_dst", key.ip_dst()), ("nd_target", key.nd_target())]
-    {
+    for (name, get) in WIDE_FIELDS {
+        let value = get(key);
         if value != 0 {
             out.field(name, &format_args!("{value:#x}"));
         }
