@@ -8,8 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::Segment;
 
-/// The most pieces that one write has.
-pub const MAX_IOVECS: usize = 512;
+/// The most pieces that one write has: Linux's `IOV_MAX`.
+pub const MAX_IOVECS: usize = 1024;
 
 /// Writes private bytes, then borrowed ones, in one call. Returns how many bytes were written.
 ///

@@ -32,6 +32,9 @@ pub enum MapError {
         "memory region is a file on a file system of type {0:#x}; only memfd, tmpfs and hugetlbfs serve"
     )]
     FileSystem(u64),
+    /// A device could do anything when it is touched.
+    #[error("memory region is not a regular file")]
+    NotAFile,
     /// It would fault at once.
     #[error("memory region ends at byte {end} of a file of {size} bytes")]
     FileTooShort {
@@ -69,6 +72,10 @@ impl Mapping {
     pub(crate) fn shared(file: &OwnedFd, offset: u64, size: u64) -> Result<Self, MapError> {
         let page = page_size(file.as_fd())?;
         let stat = rustix::fs::fstat(file).map_err(io::Error::from)?;
+        // A device's node may well lie in a tmpfs.
+        if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
+            return Err(MapError::NotAFile);
+        }
         let end = offset.checked_add(size).ok_or(MapError::Overflow(offset))?;
         let len = u64::try_from(stat.st_size).unwrap_or(0);
         if end > len {

@@ -189,7 +189,7 @@ impl Memory {
         }
         // SAFETY: `offset` is below the region's size, which is what is mapped.
         let base = unsafe { mapped.mapping.base().add(offset as usize) };
-        let aligned = at.0 % align == 0 && (base.as_ptr() as u64).is_multiple_of(align);
+        let aligned = at.0.is_multiple_of(align) && (base.as_ptr() as u64).is_multiple_of(align);
         // SAFETY: `len` bytes from `offset` are within the region, as checked above.
         aligned.then(|| unsafe { Area::new(Arc::clone(&mapped.mapping), base, len as usize) })
     }
@@ -263,5 +263,135 @@ impl Lookup {
         let found = span.find(at.0)?;
         self.last = span;
         Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use rustix::fs::{MemfdFlags, memfd_create};
+
+    use super::*;
+
+    fn file(size: u64) -> File {
+        let file = File::from(memfd_create("memory", MemfdFlags::CLOEXEC).unwrap());
+        file.set_len(size).unwrap();
+        file
+    }
+
+    fn region(guest: u64, user: u64, size: u64, offset: u64) -> Region {
+        Region { guest: GuestAddr(guest), user: UserAddr(user), size, offset }
+    }
+
+    fn with(memory: &Memory, region: Region) -> Result<Memory, MapError> {
+        memory.with(region, file(1 << 20).into())
+    }
+
+    #[test]
+    fn bytes_of_the_file_are_found_at_the_guests_addresses() {
+        let file = file(0x3000);
+        file.write_all_at(b"strowger", 0x1ffc).unwrap();
+        let fd = OwnedFd::from(file);
+        // Neither the offset nor the size need be whole pages.
+        let memory = Memory::default().with(region(0x9000, 0x7000, 0x1900, 0x1234), fd).unwrap();
+        let at = GuestAddr(0x9000 + 0x1ffc - 0x1234);
+        let mut bytes = [0; 8];
+        // SAFETY: `memory` lives to the end of this test.
+        unsafe {
+            assert_eq!(memory.segment(at, 8).unwrap().copy_to(&mut bytes), 8);
+            assert!(memory.segment(GuestAddr(0x9000), 0x1900).is_some());
+            assert!(memory.segment(GuestAddr(0x9000), 0x1901).is_none());
+            assert!(memory.segment(GuestAddr(0x8fff), 1).is_none());
+            assert!(memory.segment(GuestAddr(0x9000 + 0x1900), 0).is_none());
+            assert!(memory.segment(GuestAddr(u64::MAX), 1).is_none());
+        }
+        assert_eq!(&bytes, b"strowger");
+    }
+
+    #[test]
+    fn regions_that_cannot_be_are_refused() {
+        let one = with(&Memory::default(), region(0x10000, 0x50000, 0x10000, 0)).unwrap();
+        let refused = |r| with(&one, r).unwrap_err();
+        assert!(matches!(refused(region(0, 0, 0, 0)), MapError::Empty(0)));
+        assert!(matches!(refused(region(u64::MAX, 0, 0x1000, 0)), MapError::Overflow(_)));
+        assert!(matches!(refused(region(0, u64::MAX, 0x1000, 0)), MapError::Overflow(_)));
+        assert!(matches!(refused(region(0, 0, 0x1000, u64::MAX)), MapError::Overflow(_)));
+        assert!(matches!(refused(region(0x1f000, 0, 0x1000, 0)), MapError::Overlap(_)));
+        assert!(matches!(refused(region(0, 0, 0x10001, 0)), MapError::Overlap(_)));
+        assert!(matches!(refused(region(0, 0x5f000, 0x8000, 0)), MapError::Overlap(_)));
+        let beyond = refused(region(0x100_0000, 0x100_0000, 0x1000, 1 << 20));
+        assert!(matches!(beyond, MapError::FileTooShort { .. }), "{beyond}");
+        assert_eq!(one.regions().len(), 1);
+    }
+
+    #[test]
+    fn only_files_in_memory_are_mapped() {
+        let elsewhere = File::open("/proc/self/status").unwrap();
+        let refused = Memory::default().with(region(0, 0, 0x1000, 0), elsewhere.into());
+        assert!(matches!(refused, Err(MapError::FileSystem(_))), "{refused:?}");
+        let device = File::options().read(true).write(true).open("/dev/zero").unwrap();
+        let refused = Memory::default().with(region(0, 0, 0x1000, 0), device.into()).unwrap_err();
+        assert!(matches!(refused, MapError::NotAFile | MapError::FileSystem(_)), "{refused}");
+    }
+
+    #[test]
+    fn a_region_is_removed_by_its_addresses_and_size() {
+        let (a, b) = (region(0, 0x10000, 0x1000, 0), region(0x1000, 0x20000, 0x1000, 0));
+        let memory = with(&with(&Memory::default(), b).unwrap(), a).unwrap();
+        assert_eq!(memory.regions().copied().collect::<Vec<_>>(), [a, b]);
+        let other = Region { size: 0x2000, ..a };
+        assert!(matches!(memory.without(&other), Err(MapError::NoSuchRegion(0))));
+        let less = memory.without(&Region { offset: 99, ..a }).unwrap();
+        assert_eq!(less.regions().copied().collect::<Vec<_>>(), [b]);
+        assert_eq!(memory.regions().len(), 2);
+    }
+
+    #[test]
+    fn a_lookup_gives_what_each_region_has() {
+        let memory = with(&Memory::default(), region(0x1000, 0x10000, 0x1000, 0)).unwrap();
+        let memory = with(&memory, region(0x2000, 0x40000, 0x3000, 0)).unwrap();
+        let mut lookup = Lookup::new(memory);
+        // SAFETY: `lookup` keeps its memory to the end of this test.
+        unsafe {
+            assert_eq!(lookup.segment(GuestAddr(0x1ff0), 0x100).unwrap().len(), 0x10);
+            assert_eq!(lookup.segment(GuestAddr(0x2000), 0xf0).unwrap().len(), 0xf0);
+            assert_eq!(lookup.segment_mut(GuestAddr(0x4fff), u32::MAX).unwrap().len(), 1);
+            assert!(lookup.segment(GuestAddr(0x5000), 1).is_none());
+            assert!(lookup.segment(GuestAddr(0xfff), 1).is_none());
+            assert!(Lookup::new(Memory::default()).segment(GuestAddr(0), 1).is_none());
+        }
+    }
+
+    #[test]
+    fn an_area_is_within_one_region_and_aligned() {
+        let memory = with(&Memory::default(), region(0x1000, 0x10000, 0x1000, 0)).unwrap();
+        assert!(memory.area(UserAddr(0x10ff0), 0x10, 16).is_some());
+        assert!(memory.area(UserAddr(0x10ff0), 0x11, 16).is_none());
+        assert!(memory.area(UserAddr(0x10ff8), 8, 16).is_none());
+        assert!(memory.area(UserAddr(0x0fff0), 0x20, 16).is_none());
+        assert!(memory.area(UserAddr(0x11000), 1, 1).is_none());
+        assert!(memory.area(UserAddr(0x10000), u64::MAX, 1).is_none());
+        assert!(memory.area(UserAddr(0x10000), 0, 1).is_none());
+    }
+
+    #[test]
+    fn tables_and_words_stay_within_their_area() {
+        use std::sync::atomic::Ordering::Relaxed;
+        let memory = with(&Memory::default(), region(0x1000, 0x10000, 0x1000, 0)).unwrap();
+        let area = memory.area(UserAddr(0x10000), 0x40, 16).unwrap();
+        assert!(area.table::<[u64; 2]>(0, 8).is_none());
+        assert!(area.table::<[u64; 2]>(0, 3).is_none());
+        assert!(area.table::<[u64; 2]>(4, 2).is_none());
+        assert!(area.word(0x3f).is_none() && area.word(0x40).is_none());
+        let table = area.table::<[u64; 2]>(0, 4).unwrap();
+        table.set(5, [7, 8]);
+        assert_eq!(table.get(1), [7, 8]);
+        let word = area.word(16).unwrap();
+        assert_eq!(word.load(Relaxed), 7);
+        drop((memory, area, table));
+        word.store(9, Relaxed); // Still mapped: the word keeps it.
+        assert_eq!(word.load(Relaxed), 9);
     }
 }

@@ -12,7 +12,7 @@ use strowger_packet::batch::MAX_FRAMES;
 use strowger_packet::counters::Shard;
 use strowger_packet::{Batch, DropReason, PortId};
 
-use crate::ring::chain::{Direction, MAX_CHAIN, Walker};
+use crate::ring::chain::{Direction, MAX_PIECES, Walker};
 use crate::ring::header::{Header, LONG};
 use crate::ring::notifier::Notifier;
 use crate::ring::split::{Descriptor, Split};
@@ -71,7 +71,7 @@ impl RxQueue {
             taken: 0,
             heads: [0; MAX_FRAMES],
             ahead: Box::new([Ahead::default(); MAX_FRAMES]),
-            pieces: Vec::with_capacity(MAX_CHAIN),
+            pieces: Vec::with_capacity(MAX_PIECES),
             broken: false,
             polled: config.kick.is_none(),
             kick,
@@ -161,14 +161,14 @@ impl RxQueue {
         }
         for (&head, ahead) in self.heads.iter().zip(self.ahead.iter_mut()).take(count) {
             ahead.first = self.ring.descriptor(head);
-            ahead.single = self.walker.single(ahead.first);
+            ahead.single = self.walker.single(ahead.first).filter(|_| self.ring.has(head));
             if let Some(buffer) = ahead.single {
                 buffer.as_segment().prefetch(0);
                 buffer.as_segment().prefetch(self.header);
             }
         }
         for index in 0..count {
-            if !batch.has_room(MAX_CHAIN) {
+            if !batch.has_room(MAX_PIECES) {
                 break;
             }
             self.taken = index + 1;

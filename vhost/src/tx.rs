@@ -13,7 +13,7 @@ use strowger_packet::egress::{self, Piece, Scratch};
 use strowger_packet::offload::Accepts;
 use strowger_packet::{Batch, DropReason, FrameRef};
 
-use crate::ring::chain::{Direction, MAX_CHAIN, Walker};
+use crate::ring::chain::{Direction, MAX_PIECES, Walker};
 use crate::ring::header::Header;
 use crate::ring::notifier::Notifier;
 use crate::ring::split::{Descriptor, Split};
@@ -21,8 +21,8 @@ use crate::ring::{Broken, RingConfig, RingError, feature};
 
 /// The most chains that one frame is spread over.
 const MAX_BUFFERS: usize = 256;
-/// The most chains that one burst reserves for frames that do not fit a single buffer: 64 frames of 64 KiB in
-/// buffers of 1.5 KiB are 2,752.
+/// The most pieces of memory that one burst reserves for frames that do not fit a single buffer: 64 frames of
+/// 64 KiB in buffers of 1.5 KiB are 2,752.
 const MAX_RESERVED: usize = 8192;
 /// How many chains are read at once for a frame that needs several.
 const LOOK_AHEAD: usize = 16;
@@ -122,7 +122,7 @@ impl TxQueue {
             at: 0,
             known: 0,
             reserved: Vec::with_capacity(MAX_BUFFERS),
-            pieces: Vec::with_capacity(MAX_BUFFERS + MAX_CHAIN),
+            pieces: Vec::with_capacity(MAX_BUFFERS + MAX_PIECES),
             scratch: Scratch::default(),
             burst: Burst::default(),
             broken: false,
@@ -279,20 +279,18 @@ impl TxQueue {
             if self.at == self.known && self.look_ahead(LOOK_AHEAD)? == 0 {
                 return Err(self.cancel(DropReason::QueueFull));
             }
-            if self.reserved.len() == if self.mergeable { MAX_BUFFERS } else { 1 }
-                || self.pieces.len() > MAX_BUFFERS
-            {
+            if self.reserved.len() == if self.mergeable { MAX_BUFFERS } else { 1 } {
                 return Err(self.cancel(DropReason::BufferTooSmall));
             }
-            if self.burst.reserved == MAX_RESERVED {
+            if self.burst.reserved >= MAX_RESERVED {
                 return Err(self.cancel(DropReason::QueueFull));
             }
-            self.burst.reserved += 1;
             let Ahead { head, first, .. } = self.ahead[self.at];
             self.at += 1;
             self.ring.take(1);
-            let known = self.ring.has(head);
+            let (known, before) = (self.ring.has(head), self.pieces.len());
             let walked = self.walker.walk(&self.ring, first, &mut self.pieces);
+            self.burst.reserved += 1 + self.pieces.len() - before;
             // The header lies in the first chain (5.1.6.4), and a chain without room is none.
             let least = if self.reserved.is_empty() { self.header as u64 } else { 1 };
             match walked {
@@ -361,7 +359,8 @@ impl TxQueue {
         }
         for ahead in self.ahead.iter_mut().take(count) {
             ahead.first = self.ring.descriptor(ahead.head);
-            ahead.single = self.walker.single(ahead.first);
+            let single = self.walker.single(ahead.first);
+            ahead.single = single.filter(|_| self.ring.has(ahead.head));
             if let Some(buffer) = ahead.single {
                 buffer.prefetch(0);
                 buffer.prefetch(self.header);

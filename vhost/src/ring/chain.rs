@@ -9,8 +9,10 @@ use strowger_guestmem::{GuestAddr, Lookup, SegmentMut};
 
 use super::split::{Descriptor, Split};
 
-/// The most descriptors, and the most pieces of memory, of one chain. Linux sends at most 19 and DPDK 255.
+/// The most descriptors of one chain. Linux sends at most 19 and DPDK 255.
 pub(crate) const MAX_CHAIN: usize = 256;
+/// The most pieces of memory of one chain: a buffer that crosses from one region to the next has two.
+pub(crate) const MAX_PIECES: usize = 2 * MAX_CHAIN;
 
 /// A chain that is empty, loops, is too long, lies outside memory, or has buffers of the wrong direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +140,7 @@ impl Walker {
             let last = pieces.last_mut().filter(|_| count > 0);
             match last.and_then(|last| Some((last.join(&piece)?, last))) {
                 Some((whole, last)) => *last = whole,
-                None if count < MAX_CHAIN => pieces.push(piece),
+                None if count < MAX_PIECES => pieces.push(piece),
                 None => return Err(BadChain),
             }
             at = at.checked_add(piece.len() as u64).ok_or(BadChain)?;
