@@ -1,1 +1,289 @@
-//! A batch's way through one worker: cache, execute, outputs.
+//! A batch's way through one worker: extract, cache, execute, outputs.
+//!
+//! Stages over the whole batch. Frames that hit the cache take no lock but that of the tx queue (once a batch),
+//! make no system call but the queue's own notification, and allocate nothing; frames that miss are translated, within
+//! a budget a port and millisecond. Consecutive frames of one flow go as a run: one check, one count, one append.
+//!
+//! Every frame received ends in one of two ways. It is dropped with a reason, counted once on the port that it came
+//! in by; or it is handed to each of its receivers, each of which counts it as sent or as dropped with a reason (a
+//! flooded frame is counted by every receiver). When only part of its outputs could be made (no headroom for a tag,
+//! too many copies) it is counted on both sides.
+//!
+//! May call `tables`, `ports` and `snapshot`. Knows nothing of threads.
+
+mod budget;
+pub mod cache;
+mod exact;
+mod execute;
+mod masks;
+mod outputs;
+
+use strowger_packet::batch::MAX_FRAMES;
+use strowger_packet::counters::Shard;
+use strowger_packet::key::extract;
+use strowger_packet::{Batch, FlowKey, FrameRef, PortId};
+
+use crate::snapshot::{BridgeEntry, PortEntry, Snapshot};
+use crate::tables::mac::{Learned, Seconds};
+use crate::tables::translate::{FdbView, Translation, translate};
+use budget::Budgets;
+use cache::{Cache, CacheLimits, Cached, FlowId, Source};
+use execute::Run;
+use outputs::Outputs;
+
+pub use budget::TRANSLATIONS_A_MILLISECOND;
+
+/// A moment, since some start that all workers and control share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    /// Whole milliseconds.
+    pub millis: u64,
+}
+
+impl Moment {
+    /// Whole seconds.
+    #[inline]
+    #[must_use]
+    pub fn seconds(self) -> Seconds {
+        (self.millis / 1000) as Seconds
+    }
+}
+
+/// One worker's cache, and room for one batch at work.
+#[derive(Debug)]
+pub struct Pipeline {
+    worker: usize,
+    cache: Cache,
+    budgets: Budgets,
+    outputs: Outputs,
+    keys: Box<[FlowKey; MAX_FRAMES]>,
+    frames: Vec<FrameRef>,
+    flows: [Option<FlowId>; MAX_FRAMES],
+}
+
+/// What is the same for all frames of a batch.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    port: &'a PortEntry,
+    bridge: &'a BridgeEntry,
+    snapshot: &'a Snapshot,
+    counters: &'a Shard,
+    /// The MAC table's changes before the first lookup.
+    changes: u64,
+    now: Moment,
+}
+
+impl Pipeline {
+    /// The pipeline of a worker, which is also the number of its counter shards.
+    #[must_use]
+    pub fn new(worker: usize, limits: CacheLimits) -> Self {
+        Self {
+            worker,
+            cache: Cache::new(limits),
+            budgets: Budgets::default(),
+            outputs: Outputs::default(),
+            keys: Box::new([FlowKey::default(); MAX_FRAMES]),
+            frames: Vec::with_capacity(MAX_FRAMES),
+            flows: [None; MAX_FRAMES],
+        }
+    }
+
+    /// Whose it is.
+    #[inline]
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// Its cache, to look at.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Takes a batch that came in by a port all the way to the tx queues of its receivers.
+    pub fn process(
+        &mut self,
+        batch: &mut Batch,
+        ingress: PortId,
+        snapshot: &Snapshot,
+        now: Moment,
+    ) {
+        let Some(port) = snapshot.port(ingress) else { return };
+        let Some(bridge) = snapshot.bridge(port.bridge) else { return };
+        let context = Context {
+            port,
+            bridge,
+            snapshot,
+            counters: port.counters.shard(self.worker),
+            changes: bridge.stations.changes(),
+            now,
+        };
+        let frames = self.extract(batch, context.counters);
+        self.lookup(frames);
+        self.execute(batch, frames, context);
+        self.outputs.flush(batch, snapshot, self.worker);
+    }
+
+    /// Parses all frames. Returns how many have a key.
+    fn extract(&mut self, batch: &mut Batch, counters: &Shard) -> usize {
+        self.frames.clear();
+        for at in batch.received() {
+            match extract(batch.frame_mut(at)) {
+                Ok(key) => {
+                    if let Some(place) = self.keys.get_mut(self.frames.len()) {
+                        *place = key;
+                        self.frames.push(at);
+                    }
+                }
+                Err(reason) => counters.drop(reason, 1),
+            }
+        }
+        self.frames.len()
+    }
+
+    /// Looks all keys up, without translating any.
+    fn lookup(&mut self, frames: usize) {
+        let mut hashes = [0; MAX_FRAMES];
+        for (hash, key) in hashes.iter_mut().zip(&self.keys[..frames]) {
+            *hash = key.hash();
+        }
+        for ((flow, key), hash) in self.flows.iter_mut().zip(&self.keys[..frames]).zip(hashes) {
+            *flow = self.cache.lookup(key, hash);
+        }
+    }
+
+    /// Runs the programs of all frames, a run of one flow at a time.
+    fn execute(&mut self, batch: &mut Batch, frames: usize, context: Context<'_>) {
+        let mut at = 0;
+        // A translation can put another flow into the place that a later frame's lookup found.
+        let mut disturbed = false;
+        while at < frames {
+            let found = match disturbed {
+                true => self.cache.find(&self.keys[at]),
+                false => self.flows[at],
+            };
+            let flow = found.filter(|&flow| self.is_current(flow, context));
+            let flow = match flow {
+                Some(flow) => flow,
+                None => {
+                    disturbed = true;
+                    match self.miss(at, context) {
+                        Some(flow) => flow,
+                        None => {
+                            at += 1;
+                            continue;
+                        }
+                    }
+                }
+            };
+            let same = match disturbed {
+                true => 1,
+                false => {
+                    1 + self.flows[at + 1..frames].iter().take_while(|&&next| next == found).count()
+                }
+            };
+            self.run(batch, flow, at..at + same, context);
+            at += same;
+        }
+    }
+
+    fn run(
+        &mut self,
+        batch: &mut Batch,
+        flow: FlowId,
+        range: std::ops::Range<usize>,
+        context: Context<'_>,
+    ) {
+        let frames = &self.frames[range.clone()];
+        let bytes = frames.iter().map(|&at| batch.frame(at).len()).sum();
+        self.cache.count(flow, frames.len(), bytes);
+        let run = Run { frames, keys: &self.keys[range] };
+        let counters = context.counters;
+        execute::execute(
+            self.cache.program(flow),
+            batch,
+            &run,
+            &mut self.outputs.for_batch(context.snapshot, counters),
+        );
+    }
+
+    /// Whether a flow that was found still holds. Now and then it tells the MAC table that its source lives.
+    #[inline]
+    fn is_current(&mut self, flow: FlowId, context: Context<'_>) -> bool {
+        let stations = &context.bridge.stations;
+        let cached = self.cache.cached_mut(flow);
+        let dependencies = cached.dependencies;
+        if dependencies.bridge != context.bridge.version {
+            return false;
+        }
+        if cached.checked != context.changes {
+            if !stations.is_current(dependencies.source)
+                || !stations.is_current(dependencies.destination)
+            {
+                return false;
+            }
+            cached.checked = context.changes;
+        }
+        if cached.refreshed != context.now.seconds() {
+            match cached.source {
+                Source::Station(station) => stations.refresh(station, context.now.seconds()),
+                // To be translated again, so that it is tried again to learn it.
+                Source::Held => return false,
+                Source::None => {}
+            }
+            cached.refreshed = context.now.seconds();
+        }
+        true
+    }
+
+    /// Translates the flow of a frame and caches it. `None` if the frame was dropped for want of budget.
+    #[cold]
+    fn miss(&mut self, at: usize, context: Context<'_>) -> Option<FlowId> {
+        let key = &self.keys[at];
+        // An earlier frame of this batch may have brought it.
+        if let Some(flow) = self.cache.find(key)
+            && self.is_current(flow, context)
+        {
+            return Some(flow);
+        }
+        if !self.budgets.take(context.port.id, context.now) {
+            context.counters.drop(strowger_packet::DropReason::TranslationBudget, 1);
+            return None;
+        }
+        let key = &self.keys[at];
+        let fdb = FdbView { stations: &context.bridge.stations, now: context.now.seconds() };
+        let translation = translate(key, (context.port, context.bridge), context.snapshot, fdb);
+        let cached = apply(translation, context);
+        Some(self.cache.insert(key, &cached.0, cached.1))
+    }
+}
+
+/// Applies the effects of a translation, and makes of it what is cached.
+fn apply(translation: Translation, context: Context<'_>) -> (strowger_packet::Mask, Cached) {
+    let seconds = context.now.seconds();
+    let mut dependencies = translation.dependencies;
+    let source = match translation.effects.learn {
+        None => Source::None,
+        Some(learn) => {
+            let (learned, dependency) =
+                context.bridge.stations.learn(learn.vid, learn.mac, learn.port, seconds);
+            dependencies.source = dependency;
+            match learned {
+                Learned::Here(station) => Source::Station(station),
+                Learned::Held => Source::Held,
+            }
+        }
+    };
+    let cached = Cached {
+        program: translation.program,
+        dependencies,
+        source,
+        refreshed: seconds,
+        checked: context.changes,
+    };
+    (translation.mask, cached)
+}
+
+#[cfg(test)]
+mod tests;

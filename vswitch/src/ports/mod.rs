@@ -16,6 +16,8 @@ pub use slots::TxSlots;
 /// Where frames come into the switch from.
 #[derive(Debug)]
 pub enum RxQueue {
+    /// A guest's transmit ring.
+    Vhost(strowger_vhost::RxQueue),
     /// A port of the tests.
     Recorder(recorder::RxQueue),
 }
@@ -23,6 +25,8 @@ pub enum RxQueue {
 /// Where frames leave the switch to.
 #[derive(Debug)]
 pub enum TxQueue {
+    /// A guest's receive ring.
+    Vhost(strowger_vhost::TxQueue),
     /// A port of the tests.
     Recorder(recorder::TxQueue),
 }
@@ -32,6 +36,7 @@ impl RxQueue {
     #[must_use]
     pub fn pair(&self) -> u16 {
         match self {
+            Self::Vhost(queue) => queue.pair(),
             Self::Recorder(queue) => queue.pair(),
         }
     }
@@ -40,6 +45,7 @@ impl RxQueue {
     #[inline]
     pub fn rx_burst(&mut self, port: PortId, batch: &mut Batch, counters: &Shard) -> usize {
         match self {
+            Self::Vhost(queue) => queue.rx_burst(port, batch, counters),
             Self::Recorder(queue) => queue.rx_burst(port, batch, counters),
         }
     }
@@ -48,6 +54,7 @@ impl RxQueue {
     #[inline]
     pub fn release(&mut self) {
         match self {
+            Self::Vhost(queue) => queue.release(),
             Self::Recorder(queue) => queue.release(),
         }
     }
@@ -56,6 +63,7 @@ impl RxQueue {
     #[inline]
     pub fn notify(&mut self) {
         match self {
+            Self::Vhost(queue) => queue.notify(),
             Self::Recorder(queue) => queue.notify(),
         }
     }
@@ -63,6 +71,7 @@ impl RxQueue {
     /// Asks for a kick when frames come. `true`: there are some already, do not sleep.
     pub fn arm(&mut self) -> bool {
         match self {
+            Self::Vhost(queue) => queue.arm(),
             Self::Recorder(queue) => queue.arm(),
         }
     }
@@ -70,21 +79,24 @@ impl RxQueue {
     /// Asks for no further kicks.
     pub fn disarm(&mut self) {
         match self {
+            Self::Vhost(queue) => queue.disarm(),
             Self::Recorder(queue) => queue.disarm(),
         }
     }
 
-    /// The descriptor that becomes readable when frames come to an armed queue.
+    /// The descriptor that becomes readable when frames come to an armed queue. Without one it has to be polled.
     #[must_use]
-    pub fn kick(&self) -> BorrowedFd<'_> {
+    pub fn kick(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Recorder(queue) => queue.kick(),
+            Self::Vhost(queue) => Some(queue.kick()),
+            Self::Recorder(queue) => Some(queue.kick()),
         }
     }
 
     /// Makes [`kick`](Self::kick) unreadable again; the frames are still there.
     pub fn acknowledge(&self) {
         match self {
+            Self::Vhost(queue) => queue.acknowledge(),
             Self::Recorder(queue) => queue.acknowledge(),
         }
     }
@@ -94,6 +106,7 @@ impl RxQueue {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         match self {
+            Self::Vhost(queue) => queue.is_broken(),
             Self::Recorder(queue) => queue.is_broken(),
         }
     }
@@ -104,6 +117,7 @@ impl TxQueue {
     #[must_use]
     pub fn pair(&self) -> u16 {
         match self {
+            Self::Vhost(queue) => queue.pair(),
             Self::Recorder(queue) => queue.pair(),
         }
     }
@@ -113,6 +127,7 @@ impl TxQueue {
     #[inline]
     pub fn tx_burst(&mut self, batch: &Batch, frames: &[FrameRef], counters: &Shard) {
         match self {
+            Self::Vhost(queue) => queue.tx_burst(batch, frames, counters),
             Self::Recorder(queue) => queue.tx_burst(batch, frames, counters),
         }
     }
@@ -121,6 +136,7 @@ impl TxQueue {
     #[inline]
     pub fn notify(&mut self) {
         match self {
+            Self::Vhost(queue) => queue.notify(),
             Self::Recorder(queue) => queue.notify(),
         }
     }

@@ -50,10 +50,15 @@ impl Default for MacLimits {
 }
 
 /// A bucket of stations as it was at some moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dependency {
     bucket: u32,
     version: u32,
+}
+
+impl Dependency {
+    /// On nothing: always current.
+    pub const NONE: Self = Self { bucket: NONE, version: 0 };
 }
 
 /// A station's place in the table, as long as the [`Dependency`] that came with it is current.
@@ -169,7 +174,7 @@ impl MacTable {
     pub fn is_current(&self, dependency: Dependency) -> bool {
         self.versions
             .get(dependency.bucket as usize)
-            .is_some_and(|version| version.load(Ordering::Acquire) == dependency.version)
+            .is_none_or(|version| version.load(Ordering::Acquire) == dependency.version)
     }
 
     /// Stamps a station as heard of now.

@@ -1,0 +1,71 @@
+//! Sleeping without missing a frame.
+//!
+//! Before a worker sleeps it asks each of its queues for a kick; a queue that says it has frames already keeps it
+//! awake. Then it waits on the kick descriptors and on its mailbox's. What comes between the question and the wait
+//! makes a descriptor readable, so that the wait ends at once.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+use std::{io, mem::MaybeUninit};
+
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+/// Descriptors that end one wait. More are found by the next.
+const EVENTS: usize = 32;
+/// How often a queue without a usable kick descriptor is polled.
+const NAP: Duration = Duration::from_millis(1);
+
+/// The name of a descriptor in the wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token(pub(super) u64);
+
+impl Token {
+    /// The mailbox.
+    pub(super) const MAILBOX: Self = Self(0);
+}
+
+/// The descriptors that end a sleep.
+#[derive(Debug)]
+pub(super) struct Sleeper {
+    epoll: OwnedFd,
+}
+
+impl Sleeper {
+    pub(super) fn new(mailbox: BorrowedFd<'_>) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let sleeper = Self { epoll };
+        sleeper.add(mailbox, Token::MAILBOX)?;
+        Ok(sleeper)
+    }
+
+    /// Ends sleeps when `fd` is readable.
+    ///
+    /// # Errors
+    /// If the system cannot wait on it: a front end may hand over any descriptor.
+    pub(super) fn add(&self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(token.0);
+        Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
+    }
+
+    /// No longer.
+    pub(super) fn remove(&self, fd: BorrowedFd<'_>) {
+        // Fails only if it was not added, or is closed: then there is nothing to remove.
+        let _ = epoll::delete(&self.epoll, fd);
+    }
+
+    /// Sleeps until a descriptor is readable, or for a nap. Calls `readable` with each that is.
+    pub(super) fn sleep(&self, only_a_nap: bool, mut readable: impl FnMut(Token)) {
+        let nap = Timespec { tv_sec: 0, tv_nsec: i64::from(NAP.subsec_nanos()) };
+        let mut events = [MaybeUninit::uninit(); EVENTS];
+        match epoll::wait(&self.epoll, &mut events, only_a_nap.then_some(&nap)) {
+            Ok((events, _)) => events.iter().for_each(|event| readable(Token(event.data.u64()))),
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                // Cannot happen with descriptors of our own. If it does, go on polling, but not as fast as one can.
+                tracing::error!(%error, "a worker could not wait for its queues");
+                std::thread::sleep(NAP);
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Runs a program over the frames of one flow.
+//!
+//! An output sends the frame as it is at that moment. A change of the head after an output is made on a copy
+//! ([`Batch::fork`]), so that what was sent before stays what it was; programs send in an order that needs few.
+
+use strowger_packet::{Batch, DropReason, FlowKey, Frame, FrameRef};
+
+use super::outputs::Sink;
+use crate::tables::program::{Op, Ops, Program};
+
+/// Bytes of both Ethernet addresses: where tags begin.
+const TAGS: usize = 12;
+/// Bytes of a tag.
+const TAG: usize = 4;
+
+/// Consecutive frames of one flow, and their keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run<'a> {
+    pub(super) frames: &'a [FrameRef],
+    pub(super) keys: &'a [FlowKey],
+}
+
+#[inline]
+pub(super) fn execute(program: &Program, batch: &mut Batch, run: &Run<'_>, sink: &mut Sink<'_>) {
+    match program {
+        Program::Output(port) => sink.output(*port, run.frames, run.keys),
+        Program::Drop(reason) => sink.drop(*reason, run.frames.len()),
+        Program::Ops(ops) => {
+            for (frame, key) in run.frames.iter().zip(run.keys) {
+                if let Err(reason) = execute_one(ops, batch, (*frame, key), sink) {
+                    sink.drop(reason, 1);
+                }
+            }
+        }
+    }
+}
+
+fn execute_one(
+    ops: &Ops,
+    batch: &mut Batch,
+    (mut at, key): (FrameRef, &FlowKey),
+    sink: &mut Sink<'_>,
+) -> Result<(), DropReason> {
+    let mut is_sent = false;
+    for op in ops.as_slice() {
+        match *op {
+            Op::Output(port) => {
+                sink.output(port, &[at], std::slice::from_ref(key));
+                is_sent = true;
+            }
+            Op::Drop(reason) => return Err(reason),
+            change => {
+                if std::mem::take(&mut is_sent) {
+                    at = batch.fork(at).ok_or(DropReason::TooManyCopies)?;
+                }
+                apply(change, batch.frame_mut(at))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Changes a head.
+fn apply(change: Op, frame: &mut Frame) -> Result<(), DropReason> {
+    match change {
+        Op::PushVlan { tpid, tci } => {
+            let room = frame.open(TAGS, TAG).ok_or(DropReason::NoHeadroom)?;
+            let [a, b] = tpid.to_be_bytes();
+            let [c, d] = tci.to_be_bytes();
+            room.copy_from_slice(&[a, b, c, d]);
+            frame.layers.vlan_tags = frame.layers.vlan_tags.saturating_add(1);
+        }
+        Op::PopVlan => {
+            if !frame.close(TAGS, TAG) {
+                return Err(DropReason::Truncated);
+            }
+            frame.layers.vlan_tags = frame.layers.vlan_tags.saturating_sub(1);
+        }
+        Op::SetVid(vid) => {
+            let tci = frame.head_mut().get_mut(TAGS + 2..TAGS + 4).ok_or(DropReason::Truncated)?;
+            let priority = tci.first().map_or(0, |first| first & 0xf0);
+            let [high, low] = vid.to_be_bytes();
+            tci.copy_from_slice(&[priority | high & 0x0f, low]);
+        }
+        Op::Output(_) | Op::Drop(_) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Which frames of a batch go to which tx queue; one `tx_burst` for each queue at the end.
+
+use strowger_packet::counters::Shard;
+use strowger_packet::{Batch, DropReason, FlowKey, FrameRef, PortId};
+
+use crate::snapshot::Snapshot;
+
+/// The outputs of one batch, port by port. The lists keep their room from batch to batch.
+#[derive(Debug, Default)]
+pub(super) struct Outputs {
+    ports: Vec<PortOutputs>,
+    touched: Vec<PortId>,
+}
+
+#[derive(Debug, Default)]
+struct PortOutputs {
+    /// The pairs that were started when the batch first came here, a bit each.
+    started: u64,
+    /// The pairs that have frames, a bit each.
+    filled: u64,
+    /// Frames for each pair.
+    lists: Vec<Vec<FrameRef>>,
+}
+
+/// Takes the outputs and drops of one batch.
+pub(super) struct Sink<'a> {
+    outputs: &'a mut Outputs,
+    snapshot: &'a Snapshot,
+    ingress: &'a Shard,
+}
+
+impl Outputs {
+    #[inline]
+    pub(super) fn for_batch<'a>(
+        &'a mut self,
+        snapshot: &'a Snapshot,
+        ingress: &'a Shard,
+    ) -> Sink<'a> {
+        Sink { outputs: self, snapshot, ingress }
+    }
+
+    /// Sends everything, and forgets it.
+    pub(super) fn flush(&mut self, batch: &Batch, snapshot: &Snapshot, worker: usize) {
+        for id in self.touched.drain(..) {
+            let Some(outputs) = self.ports.get_mut(id.0 as usize) else { continue };
+            let mut filled = std::mem::take(&mut outputs.filled);
+            while filled != 0 {
+                let pair = filled.trailing_zeros() as usize;
+                filled &= filled - 1;
+                let Some(frames) = outputs.lists.get_mut(pair) else { continue };
+                if let Some(port) = snapshot.port(id) {
+                    let counters = port.counters.shard(worker);
+                    let sent = port.tx.with(pair, |queue| {
+                        queue.tx_burst(batch, frames, counters);
+                        queue.notify();
+                    });
+                    if sent.is_none() {
+                        counters.drop(DropReason::PortDown, frames.len());
+                    }
+                }
+                frames.clear();
+            }
+        }
+    }
+
+    /// The outputs to a port, made ready for this batch.
+    #[inline]
+    fn port(&mut self, id: PortId, snapshot: &Snapshot) -> Option<&mut PortOutputs> {
+        let at = id.0 as usize;
+        if self.ports.get(at).is_none_or(|port| port.filled == 0) {
+            self.touch(id, snapshot)?;
+        }
+        self.ports.get_mut(at)
+    }
+
+    fn touch(&mut self, id: PortId, snapshot: &Snapshot) -> Option<()> {
+        let tx = &snapshot.port(id)?.tx;
+        let at = id.0 as usize;
+        if self.ports.len() <= at {
+            self.ports.resize_with(at + 1, PortOutputs::default);
+        }
+        let outputs = self.ports.get_mut(at)?;
+        if outputs.lists.len() < tx.pairs() {
+            outputs.lists.resize_with(tx.pairs(), Vec::new);
+        }
+        outputs.started = tx.started();
+        self.touched.push(id);
+        Some(())
+    }
+}
+
+impl Sink<'_> {
+    /// Drops frames for a reason, counted on the port that they came in by.
+    #[inline]
+    pub(super) fn drop(&mut self, reason: DropReason, frames: usize) {
+        self.ingress.drop(reason, frames);
+    }
+
+    /// Sends frames by a port, each by the queue that its conversation is on.
+    #[inline]
+    pub(super) fn output(&mut self, port: PortId, frames: &[FrameRef], keys: &[FlowKey]) {
+        let Some(outputs) = self.outputs.port(port, self.snapshot) else {
+            // Programs name ports of the snapshot that they were translated with, and are current.
+            self.ingress.drop(DropReason::NoReceiver, frames.len());
+            return;
+        };
+        if outputs.started.count_ones() <= 1 {
+            // None is started: list 0, and the flush finds its queue stopped.
+            outputs.append(outputs.started.trailing_zeros() % 64, frames);
+        } else {
+            for (frame, key) in frames.iter().zip(keys) {
+                outputs.append(
+                    choose(outputs.started, key.symmetric_hash()),
+                    std::slice::from_ref(frame),
+                );
+            }
+        }
+    }
+}
+
+impl PortOutputs {
+    #[inline]
+    fn append(&mut self, pair: u32, frames: &[FrameRef]) {
+        if let Some(list) = self.lists.get_mut(pair as usize) {
+            list.extend_from_slice(frames);
+            self.filled |= 1 << pair;
+        }
+    }
+}
+
+/// One of the started pairs, the same for the same hash as long as the same are started.
+#[inline]
+fn choose(started: u64, hash: u32) -> u32 {
+    let nth = (u64::from(hash) * u64::from(started.count_ones())) >> 32;
+    let rest = (0..nth).fold(started, |rest, _| rest & (rest - 1));
+    rest.trailing_zeros() % 64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_started_pair_is_chosen_and_no_other() {
+        let started = 0b1011_0100;
+        let mut chosen = 0;
+        for hash in (0..=u32::MAX).step_by(1 << 20) {
+            chosen |= 1u64 << choose(started, hash);
+        }
+        chosen |= 1 << choose(started, u32::MAX);
+        assert_eq!(chosen, started);
+    }
+}
