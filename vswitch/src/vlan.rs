@@ -8,15 +8,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use strowger_packet::vlan::Vid;
+
 /// The tag protocol identifier of a customer tag (IEEE 802.1Q).
 pub const TPID_CUSTOMER: u16 = 0x8100;
 /// The tag protocol identifier of a service tag (IEEE 802.1ad).
 pub const TPID_SERVICE: u16 = 0x88a8;
-
-/// A VLAN ID, 0 to 4094. 4095 is reserved and names no VLAN (IEEE 802.1Q, table 9-2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(transparent)]
-pub struct Vid(u16);
 
 /// A set of VLAN IDs.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,29 +62,6 @@ pub enum Form {
     Tagged,
 }
 
-impl Vid {
-    /// VLAN 0, that of untagged frames.
-    pub const UNTAGGED: Self = Self(0);
-
-    /// The VLAN of this number, if it is one (at most 4094).
-    #[must_use]
-    pub const fn new(vid: u16) -> Option<Self> {
-        if vid < 4095 { Some(Self(vid)) } else { None }
-    }
-
-    /// The number.
-    #[must_use]
-    pub const fn get(self) -> u16 {
-        self.0
-    }
-}
-
-impl fmt::Display for Vid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl VidSet {
     /// No VLAN.
     #[must_use]
@@ -105,20 +79,22 @@ impl VidSet {
 
     /// Adds a VLAN.
     pub fn insert(&mut self, vid: Vid) {
-        if let Some(word) = Arc::make_mut(&mut self.0).get_mut(usize::from(vid.0 / 64)) {
-            *word |= 1 << (vid.0 % 64);
+        if let Some(word) = Arc::make_mut(&mut self.0).get_mut(usize::from(vid.get() / 64)) {
+            *word |= 1 << (vid.get() % 64);
         }
     }
 
     /// Whether a VLAN is in it.
     #[must_use]
     pub fn contains(&self, vid: Vid) -> bool {
-        self.0.get(usize::from(vid.0 / 64)).is_some_and(|word| word >> (vid.0 % 64) & 1 == 1)
+        self.0
+            .get(usize::from(vid.get() / 64))
+            .is_some_and(|word| word >> (vid.get() % 64) & 1 == 1)
     }
 
     /// Its VLANs in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Vid> + '_ {
-        (0..4095).map(Vid).filter(|&vid| self.contains(vid))
+        (0..4095).filter_map(Vid::new).filter(|&vid| self.contains(vid))
     }
 }
 

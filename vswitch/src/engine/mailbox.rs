@@ -16,7 +16,7 @@ use crate::ports::RxQueue;
 #[derive(Debug)]
 pub(super) enum Command {
     /// Serve a queue.
-    Add(PortId, RxQueue),
+    Add(PortId, Box<RxQueue>),
     /// Give a queue back, released.
     Remove(PortId, u16, SyncSender<Option<RxQueue>>),
     /// End.

@@ -166,7 +166,7 @@ impl Engine {
     pub fn add_rx(&self, port: PortId, queue: RxQueue) {
         let place = self.placement().place(port, queue.pair());
         if let Some(worker) = place.and_then(|worker| self.workers.get(worker)) {
-            worker.shared.mailbox.push(Command::Add(port, queue));
+            worker.shared.mailbox.push(Command::Add(port, Box::new(queue)));
         }
     }
 

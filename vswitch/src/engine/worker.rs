@@ -232,7 +232,7 @@ impl Worker {
             match command {
                 Command::Stop => return Order::End,
                 Command::Add(port, queue) => {
-                    self.queues.push(Owned { port, queue, watch: Watch::No });
+                    self.queues.push(Owned { port, queue: *queue, watch: Watch::No });
                 }
                 Command::Remove(port, pair, reply) => {
                     let is_it = |owned: &Owned| owned.port == port && owned.queue.pair() == pair;

@@ -143,7 +143,7 @@ mod tests {
             exact.insert(1 << 32 | set, set as u32, 1, owner_of);
         }
         for key in 0..10_000u64 {
-            exact.insert((key + 2) << 32 | key % 16, 100 + key as u32, 2, owner_of);
+            exact.insert(((key + 2) << 32) | (key % 16), 100 + key as u32, 2, owner_of);
         }
         for set in 0..16u64 {
             assert_eq!(exact.find(1 << 32 | set, |flow| flow < 100), Some(set as u32));

@@ -15,6 +15,10 @@ pub use slots::TxSlots;
 
 /// Where frames come into the switch from.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the small one is for tests; no need to follow a pointer"
+)]
 pub enum RxQueue {
     /// A guest's transmit ring.
     Vhost(strowger_vhost::RxQueue),
@@ -24,6 +28,10 @@ pub enum RxQueue {
 
 /// Where frames leave the switch to.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the small one is for tests; no need to follow a pointer"
+)]
 pub enum TxQueue {
     /// A guest's receive ring.
     Vhost(strowger_vhost::TxQueue),

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use strowger_packet::PortId;
+use strowger_packet::{MacAddress, PortId};
 
 use super::shares::{Place, Shares};
 use crate::vlan::Vid;
@@ -80,7 +80,7 @@ pub struct Station {
     /// Its VLAN.
     pub vid: Vid,
     /// Its address.
-    pub mac: [u8; 6],
+    pub mac: MacAddress,
     /// The port it is behind.
     pub port: PortId,
     /// Seconds since it was last heard.
@@ -124,7 +124,7 @@ struct Inner {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    mac: [u8; 6],
+    mac: MacAddress,
     vid: Vid,
     port: PortId,
     next: u32,
@@ -187,7 +187,7 @@ impl MacTable {
 
     /// The port that a station is behind, and what that answer depends on.
     #[must_use]
-    pub fn lookup(&self, vid: Vid, mac: [u8; 6], now: Seconds) -> (Option<PortId>, Dependency) {
+    pub fn lookup(&self, vid: Vid, mac: MacAddress, now: Seconds) -> (Option<PortId>, Dependency) {
         let bucket = self.bucket(vid, mac);
         let inner = self.lock();
         let dependency = self.dependency(bucket);
@@ -199,7 +199,7 @@ impl MacTable {
     pub fn learn(
         &self,
         vid: Vid,
-        mac: [u8; 6],
+        mac: MacAddress,
         port: PortId,
         now: Seconds,
     ) -> (Learned, Dependency) {
@@ -273,7 +273,7 @@ impl MacTable {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn bucket(&self, vid: Vid, mac: [u8; 6]) -> u32 {
+    fn bucket(&self, vid: Vid, mac: MacAddress) -> u32 {
         // SipHash with a key of its own: nobody outside can aim at a bucket.
         self.hasher.hash_one((vid, mac)) as u32 & (self.versions.len() - 1) as u32
     }
@@ -332,7 +332,7 @@ impl MacTable {
         &self,
         inner: &mut Inner,
         bucket: u32,
-        (vid, mac, port): (Vid, [u8; 6], PortId),
+        (vid, mac, port): (Vid, MacAddress, PortId),
         now: Seconds,
     ) -> u32 {
         // A station heard of within the last quarter of the ageing time is in use.
@@ -390,7 +390,7 @@ impl Inner {
         self.entries.get(at as usize).filter(|entry| entry.taken)
     }
 
-    fn find(&self, bucket: u32, vid: Vid, mac: [u8; 6]) -> Option<u32> {
+    fn find(&self, bucket: u32, vid: Vid, mac: MacAddress) -> Option<u32> {
         let mut at = *self.buckets.get(bucket as usize)?;
         // Ends: a chain holds each entry at most once.
         while let Some(entry) = self.entries.get(at as usize) {

@@ -4,7 +4,8 @@
 //! what it wants done (effects); the caller caches and applies it, and a trace throws it away.
 
 use strowger_packet::key::TagKind;
-use strowger_packet::{DropReason, FlowKey, Mask, PortId};
+use strowger_packet::vlan::Tci;
+use strowger_packet::{DropReason, FlowKey, MacAddress, Mask, PortId};
 
 use super::mac::{Dependency, MacTable, Seconds};
 use super::program::{Op, Program};
@@ -59,7 +60,7 @@ pub struct Learn {
     /// Its VLAN.
     pub vid: Vid,
     /// Its address.
-    pub mac: [u8; 6],
+    pub mac: MacAddress,
     /// The port it is behind.
     pub port: PortId,
 }
@@ -109,18 +110,18 @@ fn forward(
 
     translation.mask |= Mask::ETH_DST;
     let destination = key.eth_dst();
-    if is_reserved(destination) {
+    if destination.is_reserved() {
         return Err(DropReason::ReservedAddress);
     }
 
     translation.mask |= Mask::ETH_SRC;
     let source = key.eth_src();
-    if is_group(source) || source == [0; 6] {
+    if !source.is_station() {
         return Err(DropReason::BadSource);
     }
     translation.effects.learn = Some(Learn { vid, mac: source, port: port.id });
 
-    let receiver = match is_group(destination) {
+    let receiver = match destination.is_group() {
         true => None,
         false => {
             let (receiver, dependency) = fdb.stations.lookup(vid, destination, fdb.now);
@@ -199,7 +200,7 @@ fn outputs(receivers: &[(PortId, Form)], vid: Vid, outer: Option<Tag>, service: 
 /// The bits of the outer tag that a bridge looks at: its kind and its VLAN, not its priority.
 fn vlan_mask() -> Mask {
     let mut vlan = FlowKey::default();
-    vlan.set_outer_tci(0x0fff);
+    vlan.set_outer_tci(Tci(0x0fff));
     Mask::of(&vlan) | Mask::OUTER_KIND
 }
 
@@ -209,17 +210,7 @@ fn tag(key: &FlowKey) -> Option<Tag> {
         TagKind::Customer => TPID_CUSTOMER,
         TagKind::Service => TPID_SERVICE,
     };
-    Some(Tag { tpid, vid: key.outer_tci() & 0xfff })
-}
-
-fn is_group(mac: [u8; 6]) -> bool {
-    mac[0] & 1 == 1
-}
-
-/// IEEE 802.1Q, table 8-1: 01-80-C2-00-00-00 to 0F.
-fn is_reserved(mac: [u8; 6]) -> bool {
-    let [a, b, c, d, e, f] = mac;
-    [a, b, c, d, e] == [0x01, 0x80, 0xc2, 0, 0] && f < 0x10
+    Some(Tag { tpid, vid: key.outer_tci().0 & 0xfff })
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ fn table(stations: usize) -> MacTable {
     MacTable::new(MacLimits { stations, ageing: Duration::from_secs(300) })
 }
 
-fn mac(number: u32) -> [u8; 6] {
+fn mac(number: u32) -> MacAddress {
     let [a, b, c, d] = number.to_be_bytes();
-    [2, 0, a, b, c, d]
+    MacAddress([2, 0, a, b, c, d])
 }
 
 fn port(table: &MacTable, number: u32, now: Seconds) -> Option<PortId> {
