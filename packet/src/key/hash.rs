@@ -8,7 +8,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
-use super::{FlowKey, Fragment, Reached, WORDS};
+use super::{FlowKey, Fragment, Mask, Reached, WORDS};
 
 /// Secret words, chosen at random when the process first asks.
 struct Secrets {
@@ -29,13 +29,17 @@ impl FlowKey {
     #[inline]
     #[must_use]
     pub fn hash(&self) -> u64 {
-        let secrets = &*SECRETS;
         let (pairs, _) = self.words().as_chunks::<2>();
-        let (keys, _) = secrets.words.as_chunks::<2>();
-        let sum = pairs.iter().zip(keys).fold(0u128, |sum, (pair, key)| {
-            sum.wrapping_add(product(pair[0].wrapping_add(key[0]), pair[1].wrapping_add(key[1])))
-        });
-        finish(sum, secrets.last)
+        nh(pairs.iter().copied())
+    }
+
+    /// The hash of the key with only the bits of `mask`, which need not be made for it.
+    #[inline]
+    #[must_use]
+    pub fn masked_hash(&self, mask: &Mask) -> u64 {
+        let (pairs, _) = self.words().as_chunks::<2>();
+        let (masks, _) = mask.words().as_chunks::<2>();
+        nh(pairs.iter().zip(masks).map(|(pair, mask)| [pair[0] & mask[0], pair[1] & mask[1]]))
     }
 
     /// A hash that is the same for both directions of a conversation, for the choice of a queue: of the IP
@@ -64,6 +68,17 @@ fn side(address: u128, port: u16, key: &[u64; WORDS]) -> u128 {
     let high = ((address >> 64) as u64).wrapping_add(key[0]);
     let low = (address as u64).wrapping_add(key[1]);
     product(high, low).wrapping_add(product(u64::from(port).wrapping_add(key[2]), key[3] | 1))
+}
+
+/// NH of all pairs, spread over 64 bits.
+#[inline(always)]
+fn nh(pairs: impl Iterator<Item = [u64; 2]>) -> u64 {
+    let secrets = &*SECRETS;
+    let (keys, _) = secrets.words.as_chunks::<2>();
+    let sum = pairs.zip(keys).fold(0u128, |sum, (pair, key)| {
+        sum.wrapping_add(product(pair[0].wrapping_add(key[0]), pair[1].wrapping_add(key[1])))
+    });
+    finish(sum, secrets.last)
 }
 
 #[inline]

@@ -17,7 +17,7 @@ mod hash;
 mod mask;
 
 pub use cold::{ColdKey, ConnectionTuple, TunnelKey};
-pub use extract::extract;
+pub use extract::{extract, extract_into};
 pub use mask::Mask;
 
 use std::fmt;
