@@ -1,0 +1,187 @@
+//! What each stage of the packet path costs. An iteration is a thousand frames, so that a time in µs is the same
+//! number of ns a frame, and an item is a frame. A stage that allocates shows lines of `alloc`.
+//!
+//! The guest is a memfd: its rings are filled once, and all that its driver does afterwards is to move the index.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends")]
+
+use std::{
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Release},
+    },
+};
+
+use divan::{AllocProfiler, Bencher, counter::ItemsCount};
+use strowger_guestmem::{Area, GuestAddr, Memory, Region, UserAddr};
+use strowger_packet::{Batch, FrameRef, PortCounters, PortId, batch::MAX_FRAMES, key::extract};
+use strowger_vhost::{RingConfig, RxQueue, TxQueue};
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+/// Frames an iteration.
+const FRAMES: usize = 1000;
+/// Bytes a frame.
+const SIZES: [usize; 3] = [64, 256, 1500];
+const PORT: PortId = PortId(1);
+
+fn main() {
+    divan::main();
+}
+
+/// Heads of UDP frames in private memory, parsed to keys.
+#[divan::bench]
+fn extract_udp(bencher: Bencher<'_, '_>) {
+    let mut batch = Batch::default();
+    for index in 0..MAX_FRAMES {
+        let bytes = udp(64, index as u16);
+        let (frame, _) = batch.next(PORT).unwrap();
+        frame.head_room()[..bytes.len()].copy_from_slice(&bytes);
+        frame.set_head(bytes.len());
+        batch.commit();
+    }
+    let frames: Vec<FrameRef> = batch.received().collect();
+    bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
+        for &frame in frames.iter().cycle().take(FRAMES) {
+            divan::black_box(extract(batch.frame_mut(frame)).ok());
+        }
+    });
+}
+
+/// From a guest's ring into batches, and its descriptors back.
+#[divan::bench(args = SIZES)]
+fn ring_rx(bencher: Bencher<'_, '_>, size: usize) {
+    let mut guest = Guest::new(size, 0);
+    let mut queue = RxQueue::new(guest.ring()).unwrap();
+    let mut batch = Batch::default();
+    let counters = PortCounters::new(1);
+    bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
+        for burst in bursts() {
+            guest.offer(burst);
+            assert_eq!(queue.rx_burst(PORT, &mut batch, counters.shard(0)), burst);
+            divan::black_box(&batch);
+            batch.clear();
+            queue.release();
+        }
+    });
+    assert_eq!(counters.totals().drops.iter().sum::<u64>(), 0);
+}
+
+/// From a batch into a guest's ring: head and tail copied into its buffers.
+#[divan::bench(args = SIZES)]
+fn ring_tx(bencher: Bencher<'_, '_>, size: usize) {
+    let mut sender = Guest::new(size, 0);
+    let mut from = RxQueue::new(sender.ring()).unwrap();
+    let mut batch = Batch::default();
+    let counters = PortCounters::new(1);
+    sender.offer(MAX_FRAMES);
+    assert_eq!(from.rx_burst(PORT, &mut batch, counters.shard(0)), MAX_FRAMES);
+    let frames: Vec<FrameRef> = batch.received().collect();
+
+    let mut receiver = Guest::new(BUFFER, WRITE);
+    let mut queue = TxQueue::new(receiver.ring()).unwrap();
+    bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
+        for burst in bursts() {
+            receiver.offer(burst);
+            queue.tx_burst(&batch, &frames[..burst], counters.shard(0));
+        }
+    });
+    assert_eq!(counters.totals().drops.iter().sum::<u64>(), 0);
+}
+
+/// Full bursts, and a last one that makes [`FRAMES`].
+fn bursts() -> impl Iterator<Item = usize> {
+    (0..FRAMES).step_by(MAX_FRAMES).map(|at| MAX_FRAMES.min(FRAMES - at))
+}
+
+const RING: u16 = 256;
+/// Bytes of a buffer, header included.
+const BUFFER: usize = 2048;
+/// Bytes of a virtio-net header with `VERSION_1`.
+const HEADER: usize = 12;
+const VERSION_1: u64 = 1 << 32;
+/// The descriptor flag of a buffer that the switch writes (virtio 1.2, 2.7.5).
+const WRITE: u16 = 2;
+
+const GUEST: u64 = 0x4000_0000;
+const USER: u64 = 0x7a00_0000_0000;
+const AVAILABLE: u64 = 0x1000;
+const USED: u64 = 0x2000;
+const BUFFERS: u64 = 0x10_0000;
+const MEMORY: u64 = 0x20_0000;
+
+/// A guest with one ring, each descriptor a buffer of its own that is used in turn.
+struct Guest {
+    memory: Memory,
+    available: Area,
+    index: u16,
+}
+
+impl Guest {
+    /// A ring of buffers of `len` bytes: frames to be sent, or, with [`WRITE`], room for such.
+    fn new(len: usize, flags: u16) -> Self {
+        let file = rustix::fs::memfd_create("guest", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        rustix::fs::ftruncate(&file, MEMORY).unwrap();
+        let put = |at: u64, bytes: &[u8]| {
+            assert_eq!(rustix::io::pwrite(&file, bytes, at).unwrap(), bytes.len());
+        };
+        for slot in 0..RING {
+            let at = BUFFERS + u64::from(slot) * BUFFER as u64;
+            let used = if flags & WRITE == 0 { HEADER + len } else { BUFFER };
+            let mut descriptor = [0; 16];
+            descriptor[..8].copy_from_slice(&(GUEST + at).to_le_bytes());
+            descriptor[8..12].copy_from_slice(&(used as u32).to_le_bytes());
+            descriptor[12..14].copy_from_slice(&flags.to_le_bytes());
+            put(u64::from(slot) * 16, &descriptor);
+            put(AVAILABLE + 4 + u64::from(slot) * 2, &slot.to_le_bytes());
+            if flags & WRITE == 0 {
+                put(at + HEADER as u64, &udp(len, slot));
+            }
+        }
+        let region =
+            Region { guest: GuestAddr(GUEST), user: UserAddr(USER), size: MEMORY, offset: 0 };
+        let memory = Memory::default().with(region, OwnedFd::from(file)).unwrap();
+        let available = memory.area(UserAddr(USER + AVAILABLE), 4, 2).unwrap();
+        Self { memory, available, index: 0 }
+    }
+
+    fn ring(&self) -> RingConfig {
+        RingConfig {
+            pair: 0,
+            size: RING,
+            base: 0,
+            descriptors: UserAddr(USER),
+            available: UserAddr(USER + AVAILABLE),
+            used: UserAddr(USER + USED),
+            memory: self.memory.clone(),
+            features: VERSION_1,
+            enabled: Arc::new(AtomicBool::new(true)),
+            kick: None,
+            call: None,
+            error: None,
+        }
+    }
+
+    /// Makes the next buffers available; the switch must have returned them.
+    fn offer(&mut self, count: usize) {
+        self.index = self.index.wrapping_add(count as u16);
+        self.available.word(2).unwrap().store(self.index, Release);
+    }
+}
+
+/// A UDP frame of `len` bytes, one of many flows between two stations.
+fn udp(len: usize, flow: u16) -> Vec<u8> {
+    let mut frame = vec![0; len];
+    frame[..12].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
+    frame[12..14].copy_from_slice(&[0x08, 0x00]);
+    frame[14..24].copy_from_slice(&[0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17]);
+    frame[16..18].copy_from_slice(&((len - 14) as u16).to_be_bytes());
+    frame[26..34].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+    frame[34..36].copy_from_slice(&(1024 + flow).to_be_bytes());
+    frame[36..38].copy_from_slice(&[0, 9]);
+    frame[38..40].copy_from_slice(&((len - 34) as u16).to_be_bytes());
+    frame
+}
