@@ -48,6 +48,9 @@ impl Features {
     pub const PROTOCOL_FEATURES: Self = Self::bit(30);
     /// A modern device.
     pub const VERSION_1: Self = Self::bit(32);
+    /// Buffers are used in the order in which they were made available, which both kinds of queue do; a driver
+    /// that knows it does less.
+    pub const IN_ORDER: Self = Self::bit(35);
 
     const fn bit(number: u32) -> Self {
         Self(1 << number)
@@ -74,7 +77,8 @@ impl Features {
             | Self::RING_INDIRECT_DESC
             | Self::RING_EVENT_IDX
             | Self::PROTOCOL_FEATURES
-            | Self::VERSION_1;
+            | Self::VERSION_1
+            | Self::IN_ORDER;
         if queue_pairs > 1 { always | Self::MQ } else { always }
     }
 
