@@ -6,14 +6,22 @@
 //! * [`snapshot`]: the immutable whole that workers read.
 //! * [`ports`]: every kind of port behind one pair of types.
 //! * [`vlan`]: which VLAN a frame is in, and how it leaves.
+//! * [`config`]: what the switch is told to be; the command line.
+//! * [`switch`]: the running switch: engine, ports, snapshots, opened and closed in order.
+//! * [`control`]: how a running switch is asked for its state.
+//! * [`signals`]: how it is told to end.
 //!
-//! Calls run one way: engine, pipeline, tables, leaf crates. Nothing below calls up.
+//! Calls run one way: switch, engine, pipeline, tables, leaf crates. Nothing below calls up.
 
 #![deny(unsafe_code)]
 
+pub mod config;
+pub mod control;
 pub mod engine;
 pub mod pipeline;
 pub mod ports;
+pub mod signals;
 pub mod snapshot;
+pub mod switch;
 pub mod tables;
 pub mod vlan;

@@ -5,6 +5,7 @@
 
 pub mod recorder;
 pub mod slots;
+pub mod tap;
 
 use std::os::fd::BorrowedFd;
 
@@ -22,6 +23,8 @@ pub use slots::TxSlots;
 pub enum RxQueue {
     /// A guest's transmit ring.
     Vhost(strowger_vhost::RxQueue),
+    /// A TAP interface.
+    Tap(tap::RxQueue),
     /// A port of the tests.
     Recorder(recorder::RxQueue),
 }
@@ -35,6 +38,8 @@ pub enum RxQueue {
 pub enum TxQueue {
     /// A guest's receive ring.
     Vhost(strowger_vhost::TxQueue),
+    /// A TAP interface.
+    Tap(tap::TxQueue),
     /// A port of the tests.
     Recorder(recorder::TxQueue),
 }
@@ -45,6 +50,7 @@ impl RxQueue {
     pub fn pair(&self) -> u16 {
         match self {
             Self::Vhost(queue) => queue.pair(),
+            Self::Tap(queue) => queue.pair(),
             Self::Recorder(queue) => queue.pair(),
         }
     }
@@ -54,6 +60,7 @@ impl RxQueue {
     pub fn rx_burst(&mut self, port: PortId, batch: &mut Batch, counters: &Shard) -> usize {
         match self {
             Self::Vhost(queue) => queue.rx_burst(port, batch, counters),
+            Self::Tap(queue) => queue.rx_burst(port, batch, counters),
             Self::Recorder(queue) => queue.rx_burst(port, batch, counters),
         }
     }
@@ -63,6 +70,7 @@ impl RxQueue {
     pub fn release(&mut self) {
         match self {
             Self::Vhost(queue) => queue.release(),
+            Self::Tap(queue) => queue.release(),
             Self::Recorder(queue) => queue.release(),
         }
     }
@@ -72,6 +80,7 @@ impl RxQueue {
     pub fn notify(&mut self) {
         match self {
             Self::Vhost(queue) => queue.notify(),
+            Self::Tap(queue) => queue.notify(),
             Self::Recorder(queue) => queue.notify(),
         }
     }
@@ -80,6 +89,7 @@ impl RxQueue {
     pub fn arm(&mut self) -> bool {
         match self {
             Self::Vhost(queue) => queue.arm(),
+            Self::Tap(queue) => queue.arm(),
             Self::Recorder(queue) => queue.arm(),
         }
     }
@@ -88,6 +98,7 @@ impl RxQueue {
     pub fn disarm(&mut self) {
         match self {
             Self::Vhost(queue) => queue.disarm(),
+            Self::Tap(queue) => queue.disarm(),
             Self::Recorder(queue) => queue.disarm(),
         }
     }
@@ -97,6 +108,7 @@ impl RxQueue {
     pub fn kick(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Vhost(queue) => Some(queue.kick()),
+            Self::Tap(queue) => Some(queue.kick()),
             Self::Recorder(queue) => Some(queue.kick()),
         }
     }
@@ -105,6 +117,7 @@ impl RxQueue {
     pub fn acknowledge(&self) {
         match self {
             Self::Vhost(queue) => queue.acknowledge(),
+            Self::Tap(queue) => queue.acknowledge(),
             Self::Recorder(queue) => queue.acknowledge(),
         }
     }
@@ -115,6 +128,7 @@ impl RxQueue {
     pub fn is_broken(&self) -> bool {
         match self {
             Self::Vhost(queue) => queue.is_broken(),
+            Self::Tap(queue) => queue.is_broken(),
             Self::Recorder(queue) => queue.is_broken(),
         }
     }
@@ -126,6 +140,7 @@ impl TxQueue {
     pub fn pair(&self) -> u16 {
         match self {
             Self::Vhost(queue) => queue.pair(),
+            Self::Tap(queue) => queue.pair(),
             Self::Recorder(queue) => queue.pair(),
         }
     }
@@ -136,6 +151,7 @@ impl TxQueue {
     pub fn tx_burst(&mut self, batch: &Batch, frames: &[FrameRef], counters: &Shard) {
         match self {
             Self::Vhost(queue) => queue.tx_burst(batch, frames, counters),
+            Self::Tap(queue) => queue.tx_burst(batch, frames, counters),
             Self::Recorder(queue) => queue.tx_burst(batch, frames, counters),
         }
     }
@@ -145,6 +161,7 @@ impl TxQueue {
     pub fn notify(&mut self) {
         match self {
             Self::Vhost(queue) => queue.notify(),
+            Self::Tap(queue) => queue.notify(),
             Self::Recorder(queue) => queue.notify(),
         }
     }

@@ -1,0 +1,98 @@
+//! The state of the running switch, for control.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use strowger_packet::MacAddress;
+
+use super::{OpenPort, Running, lock, port::Backing};
+use crate::{
+    control::{Bridge, Port, Source, Status, Worker},
+    snapshot::Snapshot,
+};
+
+/// What the control thread has its answers from. Does not keep the switch alive.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    running: Weak<Mutex<Running>>,
+}
+
+impl Reporter {
+    pub(super) fn new(running: &Arc<Mutex<Running>>) -> Self {
+        Self { running: Arc::downgrade(running) }
+    }
+}
+
+impl Source for Reporter {
+    fn status(&self) -> Status {
+        match self.running.upgrade() {
+            Some(running) => lock(&running).status(),
+            None => Status::default(),
+        }
+    }
+}
+
+impl Running {
+    fn status(&self) -> Status {
+        let snapshot = self.engine.snapshot();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            workers: self.workers(),
+            bridges: bridges(&snapshot),
+            ports: self.ports.iter().map(|port| shown(port, &snapshot)).collect(),
+        }
+    }
+
+    fn workers(&self) -> Vec<Worker> {
+        let shown = |worker: crate::engine::WorkerStatus| Worker {
+            core: worker.core,
+            queues: worker.queues,
+            frames: worker.frames,
+            batches: worker.batches,
+            empty_polls: worker.empty_polls,
+            sleeps: worker.sleeps,
+            busy_cycles: worker.busy_cycles,
+        };
+        self.engine.workers().into_iter().map(shown).collect()
+    }
+}
+
+fn bridges(snapshot: &Snapshot) -> Vec<Bridge> {
+    let names = |members: &[strowger_packet::PortId]| {
+        members.iter().filter_map(|&id| Some(snapshot.port(id)?.name.clone())).collect()
+    };
+    let shown = |bridge: &Arc<crate::snapshot::BridgeEntry>| Bridge {
+        name: bridge.name.clone(),
+        stations: bridge.stations.statistics().stations,
+        ports: names(&bridge.members),
+    };
+    snapshot.bridges().map(shown).collect()
+}
+
+fn shown(port: &OpenPort, snapshot: &Snapshot) -> Port {
+    let entry = &port.entry;
+    let (up, queue_pairs, mac) = match &port.backing {
+        Backing::Vhost(port) => {
+            let status = port.status();
+            (status.up, status.queue_pairs, None)
+        }
+        Backing::Tap(port) => {
+            (port.tap.is_present(), port.pairs, Some(MacAddress(port.tap.mac()).to_string()))
+        }
+    };
+    let bridge = snapshot.bridge(entry.bridge).map(|bridge| bridge.name.clone());
+    let mut shown = Port {
+        name: entry.name.clone(),
+        number: entry.number,
+        bridge: bridge.unwrap_or_default(),
+        kind: port.kind.to_owned(),
+        up,
+        queue_pairs,
+        vlan: entry.vlan.to_string(),
+        mac,
+        ..Port::default()
+    };
+    shown.count(&entry.counters.totals());
+    shown
+}
