@@ -441,7 +441,7 @@ impl Repr {
 
     /// Bytes of the message.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub const fn message_len(&self) -> usize {
         match self {
             Self::Solicitation { source_mac: None, .. }
             | Self::Advertisement { target_mac: None, .. } => 24,
@@ -449,7 +449,7 @@ impl Repr {
         }
     }
 
-    /// Writes the message, without its checksum, into a view of [`len`](Self::len) bytes.
+    /// Writes the message, without its checksum, into a view of [`message_len`](Self::message_len) bytes.
     pub fn emit<T: AsRef<[u8]> + AsMut<[u8]>>(&self, message: &mut Message<T>) {
         let (kind, target, flags, option) = match *self {
             Self::Solicitation { target, source_mac } => (

@@ -192,7 +192,7 @@ fn what_is_emitted_is_parsed_and_valid() {
         Repr::Advertisement { target: TARGET, flags, target_mac: Some(MAC) },
         Repr::Advertisement { target: TARGET, flags, target_mac: None },
     ] {
-        let mut message = Message::new_unchecked(vec![0xff; repr.len()]);
+        let mut message = Message::new_unchecked(vec![0xff; repr.message_len()]);
         repr.emit(&mut message);
         let bytes = message.into_inner();
         assert_eq!(validate(&bytes, ROUTER, GROUP), Ok(()));
