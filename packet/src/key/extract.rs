@@ -171,7 +171,7 @@ fn ipv6<'a>(header: ipv6::Header<&'a [u8]>, at: usize, key: &mut FlowKey) -> Opt
         at: at.saturating_add(ipv6::HEADER_LEN),
     };
     if !matches!(upper.protocol, Protocol::TCP | Protocol::UDP | Protocol::ICMPV6) {
-        upper = extensions(upper, key)?;
+        upper = extensions(&upper, key)?;
     }
     key.set_ip_proto(upper.protocol);
     Some(upper)
@@ -180,7 +180,7 @@ fn ipv6<'a>(header: ipv6::Header<&'a [u8]>, at: usize, key: &mut FlowKey) -> Opt
 /// Walks over IPv6 extension headers. `None` for a later fragment or a malformed chain; the protocol is set
 /// in the key as far as it is known.
 #[inline(never)]
-fn extensions<'a>(upper: Upper<'a>, key: &mut FlowKey) -> Option<Upper<'a>> {
+fn extensions<'a>(upper: &Upper<'a>, key: &mut FlowKey) -> Option<Upper<'a>> {
     key.set_ip_proto(upper.protocol);
     let chain = ipv6::Chain::walk(upper.protocol, upper.bytes).ok()?;
     key.set_ip_proto(chain.protocol);
