@@ -16,8 +16,25 @@ use std::{
 
 use divan::{AllocProfiler, Bencher, counter::ItemsCount};
 use strowger_guestmem::{Area, GuestAddr, Memory, Region, UserAddr};
-use strowger_packet::{Batch, FrameRef, PortCounters, PortId, batch::MAX_FRAMES, key::extract};
+use strowger_packet::{
+    Batch, FlowKey, FrameRef, MacAddress, Mask, PortCounters, PortId, batch::MAX_FRAMES,
+    key::extract,
+};
 use strowger_vhost::{RingConfig, RxQueue, TxQueue};
+use strowger_vswitch::{
+    pipeline::{
+        Moment, Pipeline,
+        cache::{Cache, CacheLimits, Cached, Source},
+    },
+    ports::{self, TxSlots},
+    snapshot::{BridgeId, PortEntry, Snapshot},
+    tables::{
+        mac::{Dependency, MacLimits, MacTable},
+        program::Program,
+        translate::Dependencies,
+    },
+    vlan::{self, Vid},
+};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -26,7 +43,9 @@ static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 const FRAMES: usize = 1000;
 /// Bytes a frame.
 const SIZES: [usize; 3] = [64, 256, 1500];
+/// Where frames come in, and where they go.
 const PORT: PortId = PortId(1);
+const OTHER: PortId = PortId(2);
 
 fn main() {
     divan::main();
@@ -35,20 +54,88 @@ fn main() {
 /// Heads of UDP frames in private memory, parsed to keys.
 #[divan::bench]
 fn extract_udp(bencher: Bencher<'_, '_>) {
-    let mut batch = Batch::default();
-    for index in 0..MAX_FRAMES {
-        let bytes = udp(64, index as u16);
-        let (frame, _) = batch.next(PORT).unwrap();
-        frame.head_room()[..bytes.len()].copy_from_slice(&bytes);
-        frame.set_head(bytes.len());
-        batch.commit();
+    let (mut batch, frames) = private_frames();
+    for &frame in &frames {
+        extract(batch.frame_mut(frame)).unwrap();
     }
-    let frames: Vec<FrameRef> = batch.received().collect();
     bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
         for &frame in frames.iter().cycle().take(FRAMES) {
             divan::black_box(extract(batch.frame_mut(frame)).ok());
         }
     });
+}
+
+/// A key's hash, and the flow that it is found to belong to: so many flows in turn.
+#[divan::bench(args = [1, 64, 4096])]
+fn cache_hit(bencher: Bencher<'_, '_>, flows: u16) {
+    let mut cache = Cache::new(CacheLimits::default());
+    let mut batch = Batch::default();
+    let keys: Vec<FlowKey> = (0..flows)
+        .map(|flow| {
+            batch.clear();
+            let frame = receive(&mut batch, &udp(64, flow));
+            extract(batch.frame_mut(frame)).unwrap()
+        })
+        .collect();
+    for key in &keys {
+        let dependencies =
+            Dependencies { bridge: 0, source: Dependency::NONE, destination: Dependency::NONE };
+        let cached = Cached {
+            program: Program::Output(OTHER),
+            dependencies,
+            source: Source::None,
+            refreshed: 0,
+            checked: 0,
+        };
+        cache.insert(key, &Mask::EXACT, cached);
+    }
+    // A flow enters the exact cache by chance: until all have.
+    for key in keys.iter().cycle().take(keys.len() * 64) {
+        cache.lookup(key, key.hash()).unwrap();
+    }
+    let mut next = keys.iter().cycle();
+    bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
+        for key in next.by_ref().take(FRAMES) {
+            divan::black_box(cache.lookup(key, key.hash()));
+        }
+    });
+}
+
+/// From guest to guest through a bridge that has learnt both, in this thread: rx, parse, cache hit, execute, tx.
+#[divan::bench(args = SIZES)]
+fn guest_to_guest(bencher: Bencher<'_, '_>, size: usize) {
+    let stations = MacTable::new(MacLimits::default());
+    let vid = Vid::new(0).unwrap();
+    stations.learn(vid, MacAddress([2, 0, 0, 0, 0, 2]), OTHER, 0);
+    let mut snapshot = Snapshot::default();
+    let bridge = snapshot.add_bridge("br0", Arc::new(stations));
+    for id in [PORT, OTHER] {
+        assert!(snapshot.put_port(port(id, bridge)));
+    }
+    let mut receiver = Guest::new(BUFFER, WRITE);
+    let queue = TxQueue::new(receiver.ring()).unwrap();
+    let other = snapshot.port(OTHER).unwrap();
+    assert!(other.tx.start(ports::TxQueue::Vhost(queue)).is_none());
+
+    let mut sender = Guest::new(size, 0);
+    let mut queue = RxQueue::new(sender.ring()).unwrap();
+    let mut pipeline = Pipeline::new(0, CacheLimits::default());
+    let mut batch = Batch::default();
+    let counters = &snapshot.port(PORT).unwrap().counters;
+    bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
+        for burst in bursts() {
+            sender.offer(burst);
+            receiver.offer(burst);
+            assert_eq!(queue.rx_burst(PORT, &mut batch, counters.shard(0)), burst);
+            pipeline.process(&mut batch, PORT, &snapshot, Moment::default());
+            batch.clear();
+            queue.release();
+            queue.notify();
+        }
+    });
+    let (came, went) = (counters.totals(), other.counters.totals());
+    assert!(came.rx_frames > 0);
+    assert_eq!(came.rx_frames, went.tx_frames);
 }
 
 /// From a guest's ring into batches, and its descriptors back.
@@ -90,6 +177,37 @@ fn ring_tx(bencher: Bencher<'_, '_>, size: usize) {
         }
     });
     assert_eq!(counters.totals().drops.iter().sum::<u64>(), 0);
+}
+
+/// Puts a frame into a batch, all of it in the head.
+fn receive(batch: &mut Batch, bytes: &[u8]) -> FrameRef {
+    let (frame, _) = batch.next(PORT).unwrap();
+    frame.head_room()[..bytes.len()].copy_from_slice(bytes);
+    frame.set_head(bytes.len());
+    batch.commit();
+    batch.received().last().unwrap()
+}
+
+/// A full batch of flows.
+fn private_frames() -> (Batch, Vec<FrameRef>) {
+    let mut batch = Batch::default();
+    for flow in 0..MAX_FRAMES {
+        receive(&mut batch, &udp(64, flow as u16));
+    }
+    let frames = batch.received().collect();
+    (batch, frames)
+}
+
+fn port(id: PortId, bridge: BridgeId) -> PortEntry {
+    PortEntry {
+        id,
+        name: format!("p{}", id.0),
+        number: id.0,
+        bridge,
+        vlan: vlan::Mode::default(),
+        counters: Arc::new(PortCounters::new(1)),
+        tx: Arc::new(TxSlots::new(1)),
+    }
 }
 
 /// Full bursts, and a last one that makes [`FRAMES`].
