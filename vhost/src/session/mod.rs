@@ -161,11 +161,11 @@ impl<'a> Session<'a> {
             Request::RemMemReg => self.remove_memory(&body)?,
             Request::SetVringNum => {
                 let VringState { index, value } = state()?;
-                self.change(index, |ring| ring.set_size(value))?;
+                self.change(request, index, |ring| ring.set_size(value))?;
             }
             Request::SetVringAddr => {
                 let addresses = VringAddresses::parse(&body).ok_or_else(wrong_size)?;
-                self.change(addresses.index, |ring| {
+                self.change(request, addresses.index, |ring| {
                     ring.set_addresses(addresses);
                     Ok(())
                 })?;
@@ -176,14 +176,14 @@ impl<'a> Session<'a> {
                     what: "a ring's base",
                     value: u64::from(value),
                 })?;
-                self.change(index, |ring| {
+                self.change(request, index, |ring| {
                     ring.set_base(base);
                     Ok(())
                 })?;
             }
             Request::SetVringKick | Request::SetVringCall | Request::SetVringErr => {
                 let (index, fd) = ring_fd(request, &body, fds)?;
-                self.change(index, |ring| {
+                self.change(request, index, |ring| {
                     match request {
                         Request::SetVringKick => ring.set_kick(fd),
                         Request::SetVringCall => ring.set_call(fd),
@@ -290,18 +290,21 @@ impl<'a> Session<'a> {
     }
 
     /// Stops a ring, changes it, and starts it again if it is whole. A refused change leaves it as it was.
+    /// That it cannot start is an error of the message that stopped it or would start it, not of those on the way.
     fn change(
         &mut self,
+        request: Request,
         index: u32,
         change: impl FnOnce(&mut Vring) -> Result<(), RequestError>,
     ) -> Result<(), RequestError> {
         let host = self.shared.host();
         let (memory, features) = (self.memory.clone(), self.features);
         let ring = self.ring(index)?;
+        let ran = ring.is_running();
         ring.stop(host);
         let changed = change(ring);
-        ring.start(&memory, features, host)?;
-        changed
+        let started = ring.start(&memory, features, host);
+        changed.and(if ran || request == Request::SetVringKick { started } else { Ok(()) })
     }
 
     /// `GET_VRING_BASE`: stops a ring until its next kick descriptor, and says where it stands.

@@ -63,6 +63,10 @@ impl Vring {
         self.running && self.enabled.load(Ordering::Relaxed)
     }
 
+    pub(super) fn is_running(&self) -> bool {
+        self.running
+    }
+
     pub(super) fn base(&self) -> u16 {
         self.base
     }

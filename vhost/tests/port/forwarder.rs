@@ -14,7 +14,64 @@ use strowger_packet::{
 };
 use strowger_vhost::{Host, Port, PortConfig, PortStatus, Role, RxQueue, TxQueue};
 
-use strowger_fake_frontend::{FrontEnd, Settings, wait};
+use strowger_fake_frontend::{
+    FrontEnd, Settings,
+    frame::{mac, number, numbered},
+    wait,
+};
+
+/// A port pair beside the hostile one: whatever happens there, these two guests still reach each other.
+pub(crate) struct Witness {
+    one: FrontEnd,
+    two: FrontEnd,
+    number: u32,
+}
+
+impl Witness {
+    /// Guests on ports 2 and 3.
+    pub(crate) fn new(forwarder: &Forwarder) -> Self {
+        let one = forwarder.attach(2, Settings::default());
+        let two = forwarder.attach(3, Settings::default());
+        let mut this = Self { one, two, number: 0 };
+        this.check();
+        this
+    }
+
+    /// Frames go both ways, small and large.
+    pub(crate) fn check(&mut self) {
+        for len in [64, 1514] {
+            self.number += 1;
+            self.one.send(&numbered(mac(4), mac(3), self.number, len)).unwrap();
+            assert_eq!(number(&self.two.receive().unwrap().bytes), Some(self.number));
+            self.two.send(&numbered(mac(3), mac(4), self.number, len)).unwrap();
+            assert_eq!(number(&self.one.receive().unwrap().bytes), Some(self.number));
+        }
+    }
+}
+
+/// Sends frames of all these lengths in turns, `count` in all, and checks that exactly they arrive, in order and
+/// complete.
+pub(crate) fn exchange(
+    from: &mut FrontEnd,
+    to: &mut FrontEnd,
+    first: u32,
+    count: u32,
+    lengths: &[usize],
+) {
+    // Few at a time: a receiver that is full would rightly lose frames.
+    for start in (first..first + count).step_by(8) {
+        let numbers = start..(start + 8).min(first + count);
+        let frame = |n: u32| numbered(mac(2), mac(1), n, lengths[n as usize % lengths.len()]);
+        for n in numbers.clone() {
+            from.send(&frame(n)).unwrap();
+        }
+        for n in numbers {
+            let received = to.receive().unwrap();
+            assert_eq!(number(&received.bytes), Some(n), "instead of frame {n}");
+            assert_eq!((received.header.flags, received.header.gso_type), (0, 0));
+        }
+    }
+}
 
 /// What the worker and one port share.
 #[derive(Debug)]
@@ -70,7 +127,11 @@ pub(crate) struct Forwarder {
     ports: Vec<Option<Port>>,
     stop: Arc<AtomicBool>,
     worker: Option<JoinHandle<()>>,
+    between: Hook,
 }
+
+/// What is done between matching a batch of port 0 and sending it.
+type Hook = Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>;
 
 impl Forwarder {
     /// So many ports, an even number, that listen.
@@ -91,11 +152,12 @@ impl Forwarder {
             })
             .collect();
         let stop = Arc::new(AtomicBool::new(false));
+        let between = Hook::default();
         let worker = thread::spawn({
-            let (slots, stop) = (slots.clone(), Arc::clone(&stop));
-            move || work(&slots, &stop)
+            let (slots, stop, between) = (slots.clone(), Arc::clone(&stop), Arc::clone(&between));
+            move || work(&slots, &stop, &between)
         });
-        let mut this = Self { dir, slots, ports: Vec::new(), stop, worker: Some(worker) };
+        let mut this = Self { dir, slots, ports: Vec::new(), stop, worker: Some(worker), between };
         for index in 0..ports {
             let mut config = PortConfig::new(format!("p{index}"), this.path(index), Role::Server);
             configure(&mut config);
@@ -103,6 +165,11 @@ impl Forwarder {
             this.ports.push(Some(port));
         }
         this
+    }
+
+    /// Does this whenever a batch of port 0 was matched and is not sent yet.
+    pub(crate) fn between(&self, hook: impl FnMut() + Send + 'static) {
+        *self.between.lock().unwrap() = Some(Box::new(hook));
     }
 
     /// A port's socket.
@@ -177,12 +244,12 @@ impl Drop for Forwarder {
 }
 
 /// Forwards until it is told to stop.
-fn work(slots: &[Arc<Slot>], stop: &AtomicBool) {
+fn work(slots: &[Arc<Slot>], stop: &AtomicBool, between: &Hook) {
     let mut batch = Batch::default();
     while !stop.load(Ordering::Relaxed) {
         let mut idle = true;
         for at in 0..slots.len() {
-            idle &= !forward(slots, at, &mut batch);
+            idle &= !forward(slots, at, &mut batch, between);
         }
         if idle {
             // Two cores are shared by many tests.
@@ -192,7 +259,7 @@ fn work(slots: &[Arc<Slot>], stop: &AtomicBool) {
 }
 
 /// One batch from each rx queue of a port to its partner, queue pair n to n. Whether there was any.
-fn forward(slots: &[Arc<Slot>], at: usize, batch: &mut Batch) -> bool {
+fn forward(slots: &[Arc<Slot>], at: usize, batch: &mut Batch, between: &Hook) -> bool {
     let (from, to) = (&slots[at], &slots[at ^ 1]);
     // Always in the same order, whoever sends.
     let (mut low, mut high) = (slots[at & !1].queues(), slots[at | 1].queues());
@@ -215,6 +282,11 @@ fn forward(slots: &[Arc<Slot>], at: usize, batch: &mut Batch) -> bool {
                 }
             })
             .collect();
+        if at == 0
+            && let Some(hook) = &mut *between.lock().unwrap()
+        {
+            hook();
+        }
         let pair = receiver.tx.iter().position(|tx| tx.pair() == rx.pair());
         match pair.or(if receiver.tx.is_empty() { None } else { Some(0) }) {
             Some(tx) => {
