@@ -8,6 +8,7 @@
 //! May call `guestmem` and `packet`. Knows nothing of bridges, workers or configuration.
 
 mod connector;
+mod disposal;
 mod event;
 pub mod host;
 mod listener;

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use crate::{
     Host,
     connector::Connector,
+    disposal::Disposal,
     event::Event,
     listener::Listener,
     log_limit::LogLimit,
@@ -142,6 +143,7 @@ pub(crate) struct Shared {
     stop: Event,
     status: Mutex<PortStatus>,
     log_limit: LogLimit,
+    disposal: Disposal,
 }
 
 /// A host, which need not be printable for a port to be.
@@ -161,6 +163,7 @@ impl Shared {
             stop: Event::new()?,
             status: Mutex::default(),
             log_limit: LogLimit::default(),
+            disposal: Disposal::default(),
         })
     }
 
@@ -178,6 +181,10 @@ impl Shared {
 
     pub(crate) fn log_limit(&self) -> &LogLimit {
         &self.log_limit
+    }
+
+    pub(crate) fn disposal(&self) -> &Disposal {
+        &self.disposal
     }
 
     pub(crate) fn status(&self) -> PortStatus {

@@ -90,7 +90,8 @@ impl Receive {
         count
     }
 
-    fn write_descriptors(&self) {
+    /// Writes all descriptors as they were at first.
+    pub fn write_descriptors(&self) {
         for index in 0..self.ring.size() {
             let more = index % self.chain != self.chain - 1;
             let flags = flags::WRITE | if more { flags::NEXT } else { 0 };

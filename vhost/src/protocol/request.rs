@@ -107,6 +107,19 @@ requests! {
 }
 
 impl Request {
+    /// Whether its descriptors are put to use; those of others are closed.
+    #[must_use]
+    pub(crate) fn uses_fds(self) -> bool {
+        matches!(
+            self,
+            Self::SetMemTable
+                | Self::AddMemReg
+                | Self::SetVringKick
+                | Self::SetVringCall
+                | Self::SetVringErr
+        )
+    }
+
     /// Whether the specification gives it a reply of its own, so that it is never acknowledged.
     #[must_use]
     pub(crate) fn has_reply(self) -> bool {

@@ -16,6 +16,11 @@ pub(crate) enum RequestError {
         "{request} came with {got} file descriptors; it must be accompanied by what its payload announces"
     )]
     Fds { request: &'static str, got: usize },
+    #[error(
+        "{0} came with a file descriptor of neither memory nor an event; give the guest memory from memfd, tmpfs or \
+         hugetlbfs, and rings eventfds"
+    )]
+    Foreign(&'static str),
     #[error("features {0:#x} were acknowledged without having been offered")]
     Features(u64),
     #[error(

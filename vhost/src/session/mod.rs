@@ -53,6 +53,16 @@ impl Answer {
     }
 }
 
+/// A message without its header, and without the descriptors that nothing can be done with.
+struct Parts {
+    body: Vec<u8>,
+    fds: Vec<OwnedFd>,
+    /// Descriptors that came.
+    got: usize,
+    /// Those of them that were closed.
+    closed: usize,
+}
+
 /// The state of one connection.
 pub(crate) struct Session<'a> {
     shared: &'a Shared,
@@ -90,8 +100,10 @@ impl<'a> Session<'a> {
     }
 
     fn serve_one(&mut self) -> Result<(), SessionEnd> {
-        let message = self.channel.receive()?;
-        let header = message.header;
+        let Message { header, body, fds } = self.channel.receive()?;
+        let got = fds.len();
+        let (fds, closed) = self.shared.disposal().sort(fds, self.shared.stop())?;
+        let message = Parts { body, fds, got, closed };
         let request = Request::from_code(header.request);
         let acknowledge = header.needs_reply()
             && self.protocol.has(ProtocolFeatures::REPLY_ACK)
@@ -126,8 +138,8 @@ impl<'a> Session<'a> {
     }
 
     /// Checks a message's form, then does what it asks.
-    fn perform(&mut self, request: Request, message: Message) -> Result<Answer, RequestError> {
-        let Message { body, fds, .. } = message;
+    fn perform(&mut self, request: Request, message: Parts) -> Result<Answer, RequestError> {
+        let Parts { body, fds, got, closed } = message;
         debug!(
             port = self.shared.config().name,
             request = request.name(),
@@ -138,8 +150,11 @@ impl<'a> Session<'a> {
         if !request.sizes().contains(&body.len()) {
             return Err(wrong_size());
         }
-        if !request.fds().contains(&fds.len()) {
-            return Err(RequestError::Fds { request: request.name(), got: fds.len() });
+        if !request.fds().contains(&got) {
+            return Err(RequestError::Fds { request: request.name(), got });
+        }
+        if closed > 0 && request.uses_fds() {
+            return Err(RequestError::Foreign(request.name()));
         }
         let number = || payload::u64(&body).ok_or_else(wrong_size);
         let state = || VringState::parse(&body).ok_or_else(wrong_size);

@@ -71,6 +71,7 @@ pub(crate) fn exchange(
             assert_eq!((received.header.flags, received.header.gso_type), (0, 0));
         }
     }
+    from.pair(0).transmit.drain().unwrap();
 }
 
 /// What the worker and one port share.

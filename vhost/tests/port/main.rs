@@ -5,6 +5,7 @@
 
 mod connection;
 mod forwarder;
+mod fuse;
 mod hostile_memory;
 mod hostile_protocol;
 mod hostile_rings;
