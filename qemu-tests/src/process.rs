@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::scene::tail;
 use crate::wait::until_some;
-use crate::{Error, Result, Scene};
+use crate::{DEADLINE, Error, Result, Scene};
 
 /// A child process whose output goes to a log of the scene. Killed when this value goes.
 ///
@@ -108,9 +108,10 @@ impl Drop for Process {
     }
 }
 
-/// Runs a program of the host to its end.
+/// Runs a program of the host to its end, which has the deadline of all waits.
 pub(crate) fn call<A: AsRef<OsStr>>(program: &str, args: &[A]) -> Result<String> {
-    let output = Command::new(program)
+    let output = Command::new("timeout")
+        .args(["-s", "KILL", &DEADLINE.as_secs().to_string(), program])
         .args(args)
         .stdin(Stdio::null())
         .output()
