@@ -13,6 +13,8 @@ use crate::{DEADLINE, Error, Output, Result};
 const COMMAND_SECONDS: u64 = DEADLINE.as_secs();
 /// How long its answer may take: longer, so that the guest's own limit strikes first.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(COMMAND_SECONDS + 60);
+/// After how much silence a request is sent again.
+const RESEND: Duration = Duration::from_secs(20);
 /// How often a silent line is looked up from, to see if QEMU still runs.
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -132,23 +134,42 @@ impl Channel {
         }
     }
 
-    /// Sends a command and does not wait for its answer.
-    pub(crate) fn send(&mut self, command: &str) -> Result<u64> {
+    /// Sends a command and waits until it runs, not until it ends.
+    pub(crate) fn begin(&mut self, command: &str, qemu: &Process) -> Result<u64> {
         self.requests += 1;
         let id = self.requests;
-        let line = format!("{id} {COMMAND_SECONDS} {}\n", base64(command.as_bytes()));
-        self.lines.send(line.as_bytes())?;
-        Ok(id)
+        let command = base64(command.as_bytes());
+        let request = format!("{id} {COMMAND_SECONDS} {} {command}\n", command.len());
+        let (begun, end) = (format!("begin {id}"), Instant::now() + DEADLINE);
+        // A serial line may lose bytes: the guest asks again for what is not whole, and what it
+        // never saw is sent again. It runs each number once.
+        loop {
+            self.lines.send(request.as_bytes())?;
+            let patience = (Instant::now() + RESEND).min(end);
+            loop {
+                match self.lines.line(qemu, patience) {
+                    Ok(line) if line == begun => return Ok(id),
+                    Ok(line) if line == "again" => break,
+                    Ok(line) if line.starts_with("ready ") => return Err(rebooted()),
+                    Ok(_) => {}
+                    Err(Error::Deadline { .. }) if patience < end => {
+                        self.lines.send(b"\n")?;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
     }
 
     /// Runs a command to its end.
     pub(crate) fn run(&mut self, command: &str, qemu: &Process) -> Result<Output> {
-        let id = self.send(command)?;
+        let id = self.begin(command, qemu)?;
         let end = Instant::now() + ANSWER_DEADLINE;
         loop {
             let line = self.lines.line(qemu, end)?;
             if line.starts_with("ready ") {
-                return Err(Error::Wrong(format!("the guest rebooted while it ran `{command}`")));
+                return Err(rebooted());
             }
             // An answer to an older request is one that nobody waited for.
             let Some((code, length)) = answer_to(id, &line) else { continue };
@@ -157,6 +178,10 @@ impl Channel {
             return Ok(Output { code, text: String::from_utf8_lossy(&text).into_owned() });
         }
     }
+}
+
+fn rebooted() -> Error {
+    Error::Wrong("the guest rebooted when it was to run a command".to_owned())
 }
 
 /// `answer ID CODE LENGTH` → code and length, if the line is one and the id is this.

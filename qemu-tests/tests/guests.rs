@@ -131,8 +131,10 @@ fn three_guests_hear_a_broadcast_and_only_one_hears_what_is_its_own() {
         assert!(before >= 2, "g3 heard the requests for others and for itself: {before}");
 
         // From here on g1 and g2 know each other: their frames are not for g3.
-        g1.run("ip neigh replace 10.0.0.2 lladdr $(ip neigh show 10.0.0.2 | sed 's/.*lladdr \\([^ ]*\\).*/\\1/') dev eth0 nud permanent")?;
-        g2.run("ip neigh replace 10.0.0.1 lladdr $(ip neigh show 10.0.0.1 | sed 's/.*lladdr \\([^ ]*\\).*/\\1/') dev eth0 nud permanent")?;
+        for (guest, other, address) in [(g1, g2, "10.0.0.2"), (g2, g1, "10.0.0.1")] {
+            let mac = other.run("cat /sys/class/net/eth0/address")?;
+            guest.run(&format!("arp -i eth0 -s {address} {mac}"))?;
+        }
         let before = g3.statistic("eth0", "rx_packets")?;
         g1.ping_all("10.0.0.2", 50, 56)?;
         let after = g3.statistic("eth0", "rx_packets")?;

@@ -60,7 +60,8 @@ impl Guest {
     /// Reboots from inside, and waits until it is ready again.
     pub fn reboot(&self) -> Result {
         self.with(|lines, qemu| {
-            lines.channel.send("reboot -f")?;
+            // It begins, and the next that is heard is another boot.
+            lines.channel.begin("reboot -f", qemu)?;
             lines.channel.await_boot(qemu)
         })?;
         self.ready()
