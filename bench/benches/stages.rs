@@ -122,7 +122,7 @@ fn guest_to_guest(bencher: Bencher<'_, '_>, size: usize) {
     let mut pipeline = Pipeline::new(0, CacheLimits::default());
     let mut batch = Batch::default();
     let counters = &snapshot.port(PORT).unwrap().counters;
-    bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
+    let mut a_thousand = || {
         for burst in bursts() {
             sender.offer(burst);
             receiver.offer(burst);
@@ -132,7 +132,10 @@ fn guest_to_guest(bencher: Bencher<'_, '_>, size: usize) {
             queue.release();
             queue.notify();
         }
-    });
+    };
+    // Until all flows are in the exact cache.
+    (0..64).for_each(|_| a_thousand());
+    bencher.counter(ItemsCount::new(FRAMES)).bench_local(a_thousand);
     let (came, went) = (counters.totals(), other.counters.totals());
     assert!(came.rx_frames > 0);
     assert_eq!(came.rx_frames, went.tx_frames);

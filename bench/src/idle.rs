@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use serde_json::Value;
 use strowger_qemu_tests::{Guest, Scene};
 
 use crate::{
@@ -57,8 +58,13 @@ fn share(scene: &Scene, strowger: &Path, time: Duration, logs: &Path) -> Result<
     let before = used(switch.id())?;
     wait::pass(time)?;
     let after = used(switch.id())?;
-    // It must have lived through it, or it used nothing because it was gone.
-    switch.status()?;
+    // An idle switch that is gone, or has no guests, uses nothing either.
+    let status = switch.status()?;
+    let ports = status.get("ports").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let up = |port: &Value| port.get("up").and_then(Value::as_bool) == Some(true);
+    if ports.len() != guests.len() || !ports.iter().all(up) {
+        return Err(Error::Unsuitable(format!("the guests are not both connected: {status}")));
+    }
     Ok(after.saturating_sub(before).as_secs_f64() / time.as_secs_f64() * 100.0)
 }
 

@@ -121,7 +121,7 @@ impl Report {
             line(
                 &mut page,
                 format_args!(
-                    "\n## Idle\n\nStrowger with two idle guests uses {share:.2} % of a core."
+                    "\n## Idle\n\nStrowger with two idle guests uses {share:.2} % of a core (counted in steps of 10 ms)."
                 ),
             );
         }
