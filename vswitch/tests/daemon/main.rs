@@ -1,0 +1,10 @@
+//! The built binary from outside: real interfaces in namespaces, guests played by the fake front end, its command
+//! line, its signals, and what it leaves behind.
+
+mod containers;
+mod guests;
+mod life;
+#[path = "../netns/mod.rs"]
+mod netns;
+mod refusals;
+mod running;
