@@ -1,5 +1,11 @@
 //! Who may depend on whom. Siblings never know each other; only `vswitch` knows them all.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what the tests are helped by fails as they do"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,

@@ -1,5 +1,11 @@
 //! What the documents say of the code is so: links lead somewhere, tables are those of the code.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what the tests are helped by fails as they do"
+)]
+
 use std::{
     collections::BTreeSet,
     fs,
