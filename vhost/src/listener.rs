@@ -50,11 +50,8 @@ struct SocketFile {
 impl Listener {
     /// Listens at the port's path. A socket that nobody listens on is replaced; anything else there is an error.
     pub(crate) fn bind(config: &PortConfig, address: &SocketAddrUnix) -> Result<Self, PortError> {
-        let (name, path) = (config.name.clone(), config.path.clone());
-        let failed = |action| {
-            let (name, path) = (name.clone(), path.clone());
-            move |source: io::Error| PortError::Io { name, action, path, source }
-        };
+        let path = config.path.clone();
+        let failed = |action| PortError::io(config, action);
         let socket = stream_socket().map_err(failed("create a socket for"))?;
         match bind(&socket, address) {
             Err(Errno::ADDRINUSE) => {
@@ -123,10 +120,7 @@ pub(crate) fn stream_socket() -> io::Result<OwnedFd> {
 /// Removes a socket that nobody listens on.
 fn remove_stale(config: &PortConfig, address: &SocketAddrUnix) -> Result<(), PortError> {
     let (name, path) = (config.name.clone(), config.path.clone());
-    let failed = |action| {
-        let (name, path) = (name.clone(), path.clone());
-        move |source: io::Error| PortError::Io { name, action, path, source }
-    };
+    let failed = |action| PortError::io(config, action);
     let kind = match fs::symlink_metadata(&path) {
         Ok(metadata) => metadata.file_type(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

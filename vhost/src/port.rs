@@ -116,6 +116,17 @@ pub enum PortError {
     },
 }
 
+impl PortError {
+    /// What was attempted with a port's socket, for `map_err`.
+    pub(crate) fn io(
+        config: &PortConfig,
+        action: &'static str,
+    ) -> impl FnOnce(io::Error) -> Self + use<> {
+        let (name, path) = (config.name.clone(), config.path.clone());
+        move |source| Self::Io { name, action, path, source }
+    }
+}
+
 /// A port as it is at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortStatus {
@@ -235,34 +246,29 @@ impl Port {
     /// If the socket cannot be bound or the thread not be started; then nothing is left behind.
     pub fn open(config: PortConfig, host: Arc<dyn Host>) -> Result<Self, PortError> {
         install_fault_handler();
-        let (name, path) = (config.name.clone(), config.path.clone());
         if !(1..=MAX_QUEUE_PAIRS).contains(&config.queue_pairs) {
-            return Err(PortError::QueuePairs { name, pairs: config.queue_pairs });
+            return Err(PortError::QueuePairs { name: config.name, pairs: config.queue_pairs });
         }
-        let address = SocketAddrUnix::new(&config.path)
-            .map_err(|_| PortError::PathTooLong { name: name.clone(), path: path.clone() })?;
-        let failed = |source| PortError::Io {
-            name: config.name.clone(),
-            action: "start the thread that serves",
-            path: config.path.clone(),
-            source,
+        let Ok(address) = SocketAddrUnix::new(&config.path) else {
+            return Err(PortError::PathTooLong { name: config.name, path: config.path });
         };
+        let failed = PortError::io(&config, "start the thread that serves");
         let way = match config.role {
             Role::Server => Way::Listen(Listener::bind(&config, &address)?),
             Role::Client => Way::Connect(Connector::new(address)),
         };
-        let shared = Arc::new(Shared::new(config.clone(), host).map_err(failed)?);
         // The kernel shows 15 bytes of a thread's name.
-        let thread = thread::Builder::new().name(format!("vu-{name}"));
-        let thread = thread
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || match way {
-                    Way::Listen(listener) => listener.run(&shared),
-                    Way::Connect(connector) => connector.run(&shared),
-                }
-            })
-            .map_err(failed)?;
+        let thread = thread::Builder::new().name(format!("vu-{}", config.name));
+        let shared = match Shared::new(config, host) {
+            Ok(shared) => Arc::new(shared),
+            Err(error) => return Err(failed(error)),
+        };
+        let serving = Arc::clone(&shared);
+        let thread = thread.spawn(move || match way {
+            Way::Listen(listener) => listener.run(&serving),
+            Way::Connect(connector) => connector.run(&serving),
+        });
+        let thread = thread.map_err(failed)?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
