@@ -56,6 +56,13 @@ impl PortConfig {
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, role: Role) -> Self {
         Self { name: name.into(), path: path.into(), role, queue_pairs: DEFAULT_QUEUE_PAIRS }
     }
+
+    fn check(&self) -> Result<(), PortError> {
+        if (1..=MAX_QUEUE_PAIRS).contains(&self.queue_pairs) {
+            return Ok(());
+        }
+        Err(PortError::QueuePairs { name: self.name.clone(), pairs: self.queue_pairs })
+    }
 }
 
 /// Why a port could not be opened.
@@ -246,9 +253,7 @@ impl Port {
     /// If the socket cannot be bound or the thread not be started; then nothing is left behind.
     pub fn open(config: PortConfig, host: Arc<dyn Host>) -> Result<Self, PortError> {
         install_fault_handler();
-        if !(1..=MAX_QUEUE_PAIRS).contains(&config.queue_pairs) {
-            return Err(PortError::QueuePairs { name: config.name, pairs: config.queue_pairs });
-        }
+        config.check()?;
         let Ok(address) = SocketAddrUnix::new(&config.path) else {
             return Err(PortError::PathTooLong { name: config.name, path: config.path });
         };
@@ -270,6 +275,24 @@ impl Port {
         });
         let thread = thread.map_err(failed)?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Serves one connection that somebody else made, on the calling thread and to its end. No ring runs then, and
+    /// the status tells how it ended.
+    ///
+    /// # Errors
+    /// If there are too many queue pairs, or the process has no descriptor left.
+    pub fn serve(
+        config: PortConfig,
+        host: Arc<dyn Host>,
+        connection: OwnedFd,
+    ) -> Result<PortStatus, PortError> {
+        install_fault_handler();
+        config.check()?;
+        let failed = PortError::io(&config, "serve a connection for");
+        let shared = Shared::new(config, host).map_err(failed)?;
+        shared.serve(connection);
+        Ok(shared.status())
     }
 
     /// What can be seen of the port now.

@@ -265,7 +265,7 @@ fn forward(slots: &[Arc<Slot>], at: usize, batch: &mut Batch, between: &Hook) ->
     // Always in the same order, whoever sends.
     let (mut low, mut high) = (slots[at & !1].queues(), slots[at | 1].queues());
     let (sender, receiver) =
-        if at % 2 == 0 { (&mut *low, &mut *high) } else { (&mut *high, &mut *low) };
+        if at.is_multiple_of(2) { (&mut *low, &mut *high) } else { (&mut *high, &mut *low) };
     let mut any = false;
     for rx in &mut sender.rx {
         batch.clear();
