@@ -96,7 +96,8 @@ pub(crate) fn prefetch_write(at: *const u8) {
 mod x86 {
     use std::arch::asm;
 
-    /// From how many bytes on the 32-byte loop is used.
+    /// From how many bytes on the loop is used. `rep movsb` was 12 to 60 % slower from 200 to 1,500 bytes, and a
+    /// loop of 32-byte AVX moves no faster (Sapphire Rapids, buffers in the second-level cache).
     const LONG: usize = 128;
 
     /// As [`super::copy`].

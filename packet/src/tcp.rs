@@ -195,7 +195,9 @@ impl<T: AsRef<[u8]>> Header<T> {
     #[inline]
     #[must_use]
     pub fn is_intact(&self, pseudo_header: Sum) -> bool {
-        pseudo_header.over(self.bytes()).is_intact()
+        let mut sum = pseudo_header;
+        sum.add(self.bytes());
+        sum.is_intact()
     }
 }
 
@@ -218,7 +220,9 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Header<T> {
     #[inline]
     pub fn fill_checksum(&mut self, pseudo_header: Sum) {
         self.set_checksum(0);
-        self.set_checksum(pseudo_header.over(self.bytes()).finish());
+        let mut sum = pseudo_header;
+        sum.add(self.bytes());
+        self.set_checksum(sum.finish());
     }
 }
 

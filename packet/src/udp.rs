@@ -61,11 +61,6 @@ impl<T: AsRef<[u8]>> Header<T> {
         range(self.bytes(), HEADER_LEN, usize::from(self.datagram_len()))
     }
 
-    /// Header and payload, as far as the bytes hold them.
-    fn datagram(&self) -> &[u8] {
-        range(self.bytes(), 0, usize::from(self.datagram_len()))
-    }
-
     /// Whether the sender made a checksum.
     #[inline]
     #[must_use]
@@ -77,7 +72,9 @@ impl<T: AsRef<[u8]>> Header<T> {
     #[inline]
     #[must_use]
     pub fn is_intact(&self, pseudo_header: Sum) -> bool {
-        pseudo_header.over(self.datagram()).is_intact()
+        let mut sum = pseudo_header;
+        sum.add(range(self.bytes(), 0, usize::from(self.datagram_len())));
+        sum.is_intact()
     }
 }
 
@@ -86,7 +83,9 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Header<T> {
     #[inline]
     pub fn fill_checksum(&mut self, pseudo_header: Sum) {
         self.set_checksum(0);
-        self.set_checksum(transmitted(pseudo_header.over(self.datagram())));
+        let mut sum = pseudo_header;
+        sum.add(range(self.bytes(), 0, usize::from(self.datagram_len())));
+        self.set_checksum(transmitted(sum));
     }
 }
 

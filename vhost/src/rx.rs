@@ -18,6 +18,9 @@ use crate::ring::notifier::Notifier;
 use crate::ring::split::{Descriptor, Split};
 use crate::ring::{Broken, MAX_FRAME, MIN_FRAME, RingConfig, RingError, feature};
 
+/// How many chains are looked at before their turn, so that their memory comes meanwhile.
+const AHEAD: usize = 8;
+
 /// The guest's transmit ring, started.
 #[derive(Debug)]
 pub struct RxQueue {
@@ -159,17 +162,15 @@ impl RxQueue {
             counters.drop(DropReason::RingDisabled, count);
             return Ok(0);
         }
-        for (&head, ahead) in self.heads.iter().zip(self.ahead.iter_mut()).take(count) {
-            ahead.first = self.ring.descriptor(head);
-            ahead.single = self.walker.single(ahead.first).filter(|_| self.ring.has(head));
-            if let Some(buffer) = ahead.single {
-                buffer.as_segment().prefetch(0);
-                buffer.as_segment().prefetch(self.header);
-            }
+        for index in 0..count.min(AHEAD) {
+            self.look(index);
         }
         for index in 0..count {
             if !batch.has_room(MAX_PIECES) {
                 break;
+            }
+            if index + AHEAD < count {
+                self.look(index + AHEAD);
             }
             self.taken = index + 1;
             let done = match self.ahead[index].single {
@@ -187,6 +188,20 @@ impl RxQueue {
         }
         counters.rx(batch.len(), batch.bytes());
         Ok(batch.len())
+    }
+
+    /// Reads the first descriptor of a chain whose turn comes soon, and has its buffer fetched.
+    #[inline]
+    fn look(&mut self, index: usize) {
+        let head = self.heads[index];
+        self.ring.prefetch_descriptor(self.heads[(index + AHEAD) % MAX_FRAMES]);
+        let first = self.ring.descriptor(head);
+        let single = self.walker.single(first).filter(|_| self.ring.has(head));
+        if let Some(buffer) = single {
+            buffer.as_segment().prefetch(0);
+            buffer.as_segment().prefetch(self.header);
+        }
+        self.ahead[index] = Ahead { first, single };
     }
 
     /// Takes a frame in several buffers.

@@ -29,6 +29,9 @@ const LOOK_AHEAD: usize = 16;
 /// How often a burst looks again for buffers when there are none.
 const FULL_RETRIES: usize = 16;
 
+/// How many chains are looked at before their turn, so that their memory comes meanwhile.
+const AHEAD: usize = 8;
+
 /// The guest's receive ring, started.
 #[derive(Debug)]
 pub struct TxQueue {
@@ -40,8 +43,9 @@ pub struct TxQueue {
     mergeable: bool,
     accepts: Accepts,
     ahead: Box<[Ahead; MAX_FRAMES]>,
-    /// The next of `ahead` to use, and how many there are.
+    /// The next of `ahead` to use, how many of them were looked at, and how many heads are known.
     at: usize,
+    looked: usize,
     known: usize,
     reserved: Vec<Reserved>,
     pieces: Vec<SegmentMut>,
@@ -120,6 +124,7 @@ impl TxQueue {
             },
             ahead: Box::new([Ahead::default(); MAX_FRAMES]),
             at: 0,
+            looked: 0,
             known: 0,
             reserved: Vec::with_capacity(MAX_BUFFERS),
             pieces: Vec::with_capacity(MAX_BUFFERS + MAX_PIECES),
@@ -258,8 +263,7 @@ impl TxQueue {
                 let (_, rest) = body.split(done);
                 done += rest.copy_from_segment(segment);
             }
-            self.at += 1;
-            self.ring.take(1);
+            self.next_chain();
             self.ring.put(head, need as u32);
         } else {
             self.reserve(need)?;
@@ -285,9 +289,7 @@ impl TxQueue {
             if self.burst.reserved >= MAX_RESERVED {
                 return Err(self.cancel(DropReason::QueueFull));
             }
-            let Ahead { head, first, .. } = self.ahead[self.at];
-            self.at += 1;
-            self.ring.take(1);
+            let Ahead { head, first, .. } = self.next_chain();
             let (known, before) = (self.ring.has(head), self.pieces.len());
             let walked = self.walker.walk(&self.ring, first, &mut self.pieces);
             self.burst.reserved += 1 + self.pieces.len() - before;
@@ -323,6 +325,7 @@ impl TxQueue {
         self.ring.untake(self.reserved.len() as u16);
         // What was known ahead is no longer what comes next.
         self.at = 0;
+        self.looked = 0;
         self.known = 0;
         self.reserved.clear();
         Failure::Dropped(reason)
@@ -357,18 +360,41 @@ impl TxQueue {
         for (index, ahead) in self.ahead.iter_mut().take(count).enumerate() {
             ahead.head = self.ring.head(index as u16);
         }
-        for ahead in self.ahead.iter_mut().take(count) {
-            ahead.first = self.ring.descriptor(ahead.head);
-            let single = self.walker.single(ahead.first);
-            ahead.single = single.filter(|_| self.ring.has(ahead.head));
-            if let Some(buffer) = ahead.single {
-                buffer.prefetch(0);
-                buffer.prefetch(self.header);
-            }
-        }
         self.at = 0;
         self.known = count;
+        self.looked = 0;
+        for _ in 0..count.min(AHEAD) {
+            self.look();
+        }
         Ok(count)
+    }
+
+    /// Reads the first descriptor of the next chain that was not looked at, and has its buffer fetched.
+    #[inline]
+    fn look(&mut self) {
+        let later = self.ahead[(self.looked + AHEAD) % MAX_FRAMES].head;
+        self.ring.prefetch_descriptor(later);
+        let ahead = &mut self.ahead[self.looked];
+        ahead.first = self.ring.descriptor(ahead.head);
+        let single = self.walker.single(ahead.first);
+        ahead.single = single.filter(|_| self.ring.has(ahead.head));
+        if let Some(buffer) = ahead.single {
+            buffer.prefetch(0);
+            buffer.prefetch(self.header);
+        }
+        self.looked += 1;
+    }
+
+    /// Takes the next chain, of which there must be one.
+    #[inline]
+    fn next_chain(&mut self) -> Ahead {
+        let chain = self.ahead[self.at];
+        self.at += 1;
+        self.ring.take(1);
+        if self.looked < self.known {
+            self.look();
+        }
+        chain
     }
 
     /// The bounded retry of a full queue.

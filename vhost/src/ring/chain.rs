@@ -105,10 +105,7 @@ impl Walker {
                 return Err(BadChain);
             }
             let at = table.addr.checked_add(offset).ok_or(BadChain)?;
-            let entry = self.segment(at, 16).ok_or(BadChain)?;
-            let words = [entry.as_segment().load_u64(0), entry.as_segment().load_u64(8)];
-            let [Some(low), Some(high)] = words else { return Err(BadChain) };
-            let descriptor = Descriptor::from_words([low, high]);
+            let descriptor = self.entry(at).ok_or(BadChain)?;
             // 2.7.5.3.1: no table within a table.
             if descriptor.flags & Descriptor::INDIRECT != 0 {
                 return Err(BadChain);
@@ -120,6 +117,22 @@ impl Walker {
             index = descriptor.next;
         }
         Err(BadChain)
+    }
+
+    /// An entry of an indirect table, which may lie across the end of a region.
+    fn entry(&mut self, at: u64) -> Option<Descriptor> {
+        let entry = self.segment(at, 16)?.as_segment();
+        if let (Some(low), Some(high)) = (entry.load_u64(0), entry.load_u64(8)) {
+            return Some(Descriptor::from_words([low, high]));
+        }
+        let mut bytes = [0; 16];
+        let (low, high) = bytes.split_at_mut(entry.len());
+        let rest = self.segment(at.checked_add(low.len() as u64)?, high.len() as u32)?;
+        if entry.copy_to(low) + rest.as_segment().copy_to(high) < 16 {
+            return None;
+        }
+        let value = u128::from_le_bytes(bytes);
+        Some(Descriptor::from_words([value as u64, (value >> 64) as u64]))
     }
 
     /// Appends one buffer: a piece for each region that it lies in. `start` is where its chain's pieces begin.

@@ -173,6 +173,12 @@ impl Split {
         Descriptor::from_words(self.descriptors.get(id))
     }
 
+    /// Asks for the cache line of a descriptor.
+    #[inline]
+    pub(crate) fn prefetch_descriptor(&self, id: u16) {
+        self.descriptors.prefetch(id);
+    }
+
     /// Moves on by `chains`, which were available.
     #[inline]
     pub(crate) fn take(&mut self, chains: u16) {

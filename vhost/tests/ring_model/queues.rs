@@ -10,7 +10,7 @@ use strowger_packet::{
 };
 use strowger_vhost::{RingConfig, RingError, RxQueue, TxQueue};
 
-use crate::fill;
+use crate::check::fill;
 use crate::guest::{
     AVAILABLE, BASE, BUFFERS, DESCRIPTORS, GUEST_CSUM, Guest, MRG_RXBUF, USED, VERSION_1,
     available, descriptor, used, used_since,
@@ -129,9 +129,9 @@ fn a_guest_without_mergeable_buffers_gets_what_fits_one() {
     assert_eq!(receiver.image()[BUFFERS + 9..][..3], [0, 2, 2]);
 }
 
-/// One buffer of one byte each: a frame takes too many of them, and a burst walks a bounded number.
+/// Buffers of one byte: none of them holds a header.
 #[test]
-fn tiny_buffers_cost_a_bounded_walk() {
+fn tiny_buffers_are_bad_once() {
     let receiver = Guest::new();
     let size = 32u16;
     let tiny: Vec<u8> = (0..size).flat_map(|_| descriptor(BASE + 0x3000, 1, 2, 0)).collect();
@@ -139,10 +139,29 @@ fn tiny_buffers_cost_a_bounded_walk() {
     receiver.write(AVAILABLE, &available(size, 0, &(0..size).collect::<Vec<_>>()));
     receiver.write(USED, &used(size, 0));
     let mut queue = TxQueue::new(receiver.ring(size, 0, FEATURES)).unwrap();
-    // No first buffer holds a header: all of them are bad, once.
     let totals = tx(&mut queue, &vec![vec![9; 60]; 64]);
     assert_eq!(dropped(&totals, DropReason::BadDescriptor), u64::from(size));
     assert_eq!(dropped(&totals, DropReason::QueueFull), 64);
+    assert_eq!(used_since(&receiver.image(), size, 0).len(), usize::from(size));
+}
+
+/// A ring full of loops is not walked in one burst, so that other ports get their turn.
+#[test]
+fn a_burst_walks_a_bounded_number_of_descriptors() {
+    let receiver = Guest::new();
+    let size = 64u16;
+    let there = BASE + BUFFERS as u64;
+    let loops: Vec<u8> = (0..size).flat_map(|n| descriptor(there, 60, 3, n)).collect();
+    receiver.write(DESCRIPTORS, &loops);
+    receiver.write(AVAILABLE, &available(size, 0, &(0..size).collect::<Vec<_>>()));
+    receiver.write(USED, &used(size, 0));
+    let mut queue = TxQueue::new(receiver.ring(size, 0, FEATURES)).unwrap();
+    // 8192 pieces at 257 a chain of 256 are 32 chains.
+    for (round, bad) in [(1, 32), (2, 32), (3, 0)] {
+        let totals = tx(&mut queue, &vec![vec![9; 60]; 64]);
+        assert_eq!(dropped(&totals, DropReason::BadDescriptor), bad, "round {round}");
+        assert_eq!(dropped(&totals, DropReason::QueueFull), 64);
+    }
     assert_eq!(used_since(&receiver.image(), size, 0).len(), usize::from(size));
 }
 
