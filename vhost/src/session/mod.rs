@@ -68,6 +68,7 @@ pub(crate) struct Session<'a> {
     shared: &'a Shared,
     channel: Channel<'a>,
     memory: Memory,
+    slots: Vec<memory::Slot>,
     features: Features,
     protocol: ProtocolFeatures,
     rings: Vec<Vring>,
@@ -79,6 +80,7 @@ impl<'a> Session<'a> {
         Self {
             channel: Channel::new(socket, shared.stop()),
             memory: Memory::default(),
+            slots: Vec::new(),
             features: Features::default(),
             protocol: ProtocolFeatures::default(),
             rings: (0..shared.config().queue_pairs * 2).map(Vring::new).collect(),

@@ -59,6 +59,33 @@ fn memory_that_no_ring_needs_comes_and_goes() {
     }
 }
 
+/// QEMU before 8.0 does so with several queue pairs, and takes a refusal for the end of its port.
+#[test]
+fn a_region_may_be_added_once_for_each_queue_pair() {
+    let settings = Settings { slots: true, ..Settings::default() };
+    let (_forwarder, mut one, mut two) = guests(settings);
+    let memory = one.memory().clone();
+    let (region, file) = memory.regions().next().unwrap();
+    one.add_region(region, file).unwrap();
+    exchange(&mut one, &mut two, 0, 5, &[64]);
+    let other = strowger_fake_frontend::Memory::new(region.size as usize, 1, false).unwrap();
+    let other_file = other.regions().next().unwrap().1;
+    assert!(
+        matches!(one.add_region(region, other_file), Err(Error::Refused { .. })),
+        "the same addresses in another file"
+    );
+    // Both pairs remove it and add it again: as one after the other, each both.
+    for round in 1..10 {
+        for _ in 0..2 {
+            one.remove_region(region).unwrap();
+        }
+        assert!(matches!(one.remove_region(region), Err(Error::Refused { .. })));
+        one.add_region(region, file).unwrap();
+        one.add_region(region, file).unwrap();
+        exchange(&mut one, &mut two, round * 10, 5, &[64]);
+    }
+}
+
 #[test]
 fn a_region_that_cannot_be_is_refused_and_the_others_stay() {
     let settings = Settings { slots: true, ..Settings::default() };
@@ -67,7 +94,7 @@ fn a_region_that_cannot_be_is_refused_and_the_others_stay() {
     let (region, file) = memory.regions().next().unwrap();
     let beyond = strowger_fake_frontend::Region { guest: 1 << 40, user: 1 << 40, ..region };
     for (what, bad) in [
-        ("overlap", region),
+        ("overlap", strowger_fake_frontend::Region { guest: region.guest + 4096, ..region }),
         ("nothing", strowger_fake_frontend::Region { size: 0, ..beyond }),
         ("more than the file", strowger_fake_frontend::Region { size: region.size + 1, ..beyond }),
         ("an offset outside", strowger_fake_frontend::Region { offset: region.size, ..beyond }),
