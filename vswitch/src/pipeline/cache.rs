@@ -18,7 +18,7 @@ use strowger_packet::{FlowKey, Mask};
 use super::exact::Exact;
 use super::masks::{MaskId, Masks};
 use crate::tables::mac::{Seconds, StationId};
-use crate::tables::program::Program;
+use crate::tables::program::{Ops, Program};
 use crate::tables::shares::{Place, Shares};
 use crate::tables::translate::Dependencies;
 
@@ -26,6 +26,8 @@ use crate::tables::translate::Dependencies;
 const NONE: u32 = u32::MAX;
 /// One out of so many flows found by mask enters the exact cache.
 const PROMOTION: u32 = 4;
+/// Lists of operations that are kept to be shared.
+const RECENT: usize = 16;
 
 /// What bounds a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,10 @@ pub struct Cache {
     shares: Shares,
     counters: Arc<[FlowCounters]>,
     found: u32,
+    /// The lists of operations that were cached last. A flood's list is as long as there are ports, and the same for
+    /// all stations behind a port.
+    recent: [Option<Arc<Ops>>; RECENT],
+    oldest: usize,
 }
 
 /// Two cache lines of key, of which most masks need the first, and one of the rest.
@@ -131,6 +137,8 @@ impl Cache {
             shares: Shares::new(flows),
             counters: (0..flows).map(|_| FlowCounters::default()).collect(),
             found: 0,
+            recent: [const { None }; RECENT],
+            oldest: 0,
         }
     }
 
@@ -213,7 +221,10 @@ impl Cache {
     }
 
     /// Caches what was translated for a key and holds for all keys that have the bits of `needed` in common with it.
-    pub fn insert(&mut self, key: &FlowKey, needed: &Mask, cached: Cached) -> FlowId {
+    pub fn insert(&mut self, key: &FlowKey, needed: &Mask, mut cached: Cached) -> FlowId {
+        if let Program::Ops(ops) = &mut cached.program {
+            self.share(ops);
+        }
         // A stale flow of the same key: its place is kept, if its mask is wide enough.
         while let Some(FlowId(stale)) = self.find(key) {
             if self.masks.get(self.flows[stale as usize].mask).contains(needed) {
@@ -272,6 +283,16 @@ impl Cache {
 
     fn bucket(&self, masked: &FlowKey, mask: MaskId) -> usize {
         (masked.hash() as usize).wrapping_add(usize::from(mask)) & (self.buckets.len() - 1)
+    }
+
+    /// Replaces a list of operations by the same one that another flow has, if one of late has it.
+    fn share(&mut self, ops: &mut Arc<Ops>) {
+        if let Some(same) = self.recent.iter().flatten().find(|same| **same == *ops) {
+            *ops = Arc::clone(same);
+        } else {
+            self.recent[self.oldest] = Some(Arc::clone(ops));
+            self.oldest = (self.oldest + 1) % RECENT;
+        }
     }
 
     /// Takes a flow out of its bucket; its place is still its owner's.

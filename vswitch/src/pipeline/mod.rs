@@ -21,7 +21,7 @@ mod outputs;
 use strowger_packet::batch::MAX_FRAMES;
 use strowger_packet::counters::Shard;
 use strowger_packet::key::extract;
-use strowger_packet::{Batch, FlowKey, FrameRef, PortId};
+use strowger_packet::{Batch, DropReason, FlowKey, FrameRef, Mask, PortId};
 
 use crate::snapshot::{BridgeEntry, PortEntry, Snapshot};
 use crate::tables::mac::{Learned, Seconds};
@@ -68,7 +68,7 @@ struct Context<'a> {
     bridge: &'a BridgeEntry,
     snapshot: &'a Snapshot,
     counters: &'a Shard,
-    /// The MAC table's changes before the first lookup.
+    /// The MAC table's changes, read before what is looked up.
     changes: u64,
     now: Moment,
 }
@@ -154,7 +154,7 @@ impl Pipeline {
     }
 
     /// Runs the programs of all frames, a run of one flow at a time.
-    fn execute(&mut self, batch: &mut Batch, frames: usize, context: Context<'_>) {
+    fn execute(&mut self, batch: &mut Batch, frames: usize, mut context: Context<'_>) {
         let mut at = 0;
         // A translation can put another flow into the place that a later frame's lookup found.
         let mut disturbed = false;
@@ -168,7 +168,10 @@ impl Pipeline {
                 Some(flow) => flow,
                 None => {
                     disturbed = true;
-                    match self.miss(at, context) {
+                    let flow = self.miss(at, context);
+                    // What it taught holds for the frames behind it.
+                    context.changes = context.bridge.stations.changes();
+                    match flow {
                         Some(flow) => flow,
                         None => {
                             at += 1;
@@ -248,7 +251,7 @@ impl Pipeline {
             return Some(flow);
         }
         if !self.budgets.take(context.port.id, context.now) {
-            context.counters.drop(strowger_packet::DropReason::TranslationBudget, 1);
+            context.counters.drop(DropReason::TranslationBudget, 1);
             return None;
         }
         let key = &self.keys[at];
@@ -260,7 +263,7 @@ impl Pipeline {
 }
 
 /// Applies the effects of a translation, and makes of it what is cached.
-fn apply(translation: Translation, context: Context<'_>) -> (strowger_packet::Mask, Cached) {
+fn apply(translation: Translation, context: Context<'_>) -> (Mask, Cached) {
     let seconds = context.now.seconds();
     let mut dependencies = translation.dependencies;
     let source = match translation.effects.learn {

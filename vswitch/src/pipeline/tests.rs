@@ -1,1 +1,169 @@
+use std::sync::Arc;
 
+use strowger_packet::{MacAddress, PortCounters};
+
+use super::*;
+use crate::ports::recorder::Recorder;
+use crate::ports::{RxQueue, TxSlots};
+use crate::tables::mac::{MOVES_A_SECOND, MacLimits, MacTable};
+use crate::vlan::{Mode, Vid};
+
+/// A bridge of recorders and one worker's pipeline.
+struct Bench {
+    recorders: Vec<Recorder>,
+    queues: Vec<RxQueue>,
+    snapshot: Snapshot,
+    stations: Arc<MacTable>,
+    pipeline: Pipeline,
+    batch: Batch,
+}
+
+impl Bench {
+    fn new(ports: u32, limits: CacheLimits) -> Self {
+        let stations = Arc::new(MacTable::new(MacLimits::default()));
+        let mut snapshot = Snapshot::default();
+        let bridge = snapshot.add_bridge("br0", Arc::clone(&stations));
+        let recorders: Vec<_> = (0..ports).map(|_| Recorder::new(2)).collect();
+        for (number, recorder) in recorders.iter().enumerate() {
+            let tx = TxSlots::new(2);
+            assert!(tx.start(recorder.tx(0)).is_none());
+            assert!(snapshot.put_port(PortEntry {
+                id: PortId(number as u32),
+                name: format!("p{number}"),
+                number: number as u32 + 1,
+                bridge,
+                vlan: Mode::default(),
+                counters: Arc::new(PortCounters::new(1)),
+                tx: Arc::new(tx),
+            }));
+        }
+        let queues = recorders.iter().map(|recorder| recorder.rx(0)).collect();
+        let (pipeline, batch) = (Pipeline::new(0, limits), Batch::default());
+        Self { recorders, queues, snapshot, stations, pipeline, batch }
+    }
+
+    fn send(&mut self, port: u32, frames: impl IntoIterator<Item = Vec<u8>>, millis: u64) {
+        self.recorders[port as usize].send(frames);
+        let queue = &mut self.queues[port as usize];
+        loop {
+            self.batch.clear();
+            let entry = self.snapshot.port(PortId(port)).unwrap();
+            if queue.rx_burst(PortId(port), &mut self.batch, entry.counters.shard(0)) == 0 {
+                break;
+            }
+            self.pipeline.process(&mut self.batch, PortId(port), &self.snapshot, Moment { millis });
+            queue.release();
+        }
+    }
+
+    fn sent(&self, port: usize) -> usize {
+        self.recorders[port].take().len()
+    }
+
+    fn drops(&self, port: u32, reason: DropReason) -> u64 {
+        self.snapshot.port(PortId(port)).unwrap().counters.totals().drops[reason as usize]
+    }
+}
+
+fn frame(dst: u8, src: u16) -> Vec<u8> {
+    let [high, low] = src.to_be_bytes();
+    let mut frame = vec![2, 0, 0, 0, 0, dst, 2, 0, 0, 1, high, low, 0x88, 0xb5];
+    frame.resize(64, 0);
+    frame
+}
+
+#[test]
+fn a_storm_of_new_flows_is_held_to_its_budget_and_others_are_not() {
+    let mut bench = Bench::new(3, CacheLimits::default());
+    let storm = u32::from(u16::MAX).min(TRANSLATIONS_A_MILLISECOND * 3);
+    bench.send(0, (0..storm).map(|src| frame(1, src as u16)), 7);
+    let over = u64::from(storm - TRANSLATIONS_A_MILLISECOND);
+    assert_eq!(bench.drops(0, DropReason::TranslationBudget), over);
+    assert_eq!(bench.sent(2), TRANSLATIONS_A_MILLISECOND as usize);
+    bench.send(1, [frame(9, 1000)], 7);
+    assert_eq!(bench.sent(2), 1);
+    bench.send(0, [frame(1, 0), frame(1, 60_000)], 8);
+    assert_eq!(bench.sent(2), 2, "a flow that is known, and one of the next millisecond");
+}
+
+#[test]
+fn a_flow_follows_a_station_that_moves() {
+    let mut bench = Bench::new(3, CacheLimits::default());
+    bench.send(1, [frame(9, 5)], 0);
+    let to_five = || {
+        let mut frame = frame(0, 77);
+        frame[..6].copy_from_slice(&[2, 0, 0, 1, 0, 5]);
+        frame
+    };
+    bench.send(0, [to_five(), to_five()], 0);
+    assert_eq!((bench.sent(1), bench.sent(2)), (2, 1));
+    bench.send(2, [frame(9, 5)], 1000);
+    assert_eq!(bench.recorders[1].take().len(), 1, "flooded");
+    bench.send(0, [to_five()], 1000);
+    assert_eq!((bench.sent(1), bench.sent(2)), (0, 1));
+}
+
+#[test]
+fn a_station_that_was_held_back_is_learned_in_the_next_second() {
+    let mut bench = Bench::new(3, CacheLimits::default());
+    for move_ in 0..u32::from(MOVES_A_SECOND) + 2 {
+        bench.send(move_ % 2, [frame(9, 5)], 5000);
+    }
+    let station = MacAddress([2, 0, 0, 1, 0, 5]);
+    let port = |bench: &Bench| bench.stations.lookup(Vid::UNTAGGED, station, 6).0.unwrap();
+    let (stays, other) = (port(&bench), PortId(1 - port(&bench).0));
+    bench.send(other.0, [frame(9, 5)], 5999);
+    assert_eq!(port(&bench), stays);
+    bench.send(other.0, [frame(9, 5)], 6000);
+    assert_eq!(port(&bench), other, "the cached flow was made again");
+}
+
+#[test]
+fn a_port_without_a_queue_is_down_and_counts_what_it_misses() {
+    let mut bench = Bench::new(3, CacheLimits::default());
+    bench.snapshot.port(PortId(2)).unwrap().tx.stop(0);
+    bench.send(0, [frame(1, 1), frame(1, 2)], 0);
+    assert_eq!(bench.sent(1), 2);
+    assert_eq!(bench.drops(2, DropReason::PortDown), 2);
+    assert_eq!(bench.drops(0, DropReason::PortDown), 0);
+}
+
+#[test]
+fn a_conversation_stays_on_one_queue_and_all_queues_are_used() {
+    let mut bench = Bench::new(2, CacheLimits::default());
+    assert!(bench.snapshot.port(PortId(1)).unwrap().tx.start(bench.recorders[1].tx(1)).is_none());
+    for _ in 0..2 {
+        bench.send(0, (0..64).map(|src| frame(1, src)), 0);
+    }
+    let sent = bench.recorders[1].take();
+    assert_eq!(sent.len(), 128);
+    let pair = |src: u16| -> Vec<u16> {
+        sent.iter().filter(|sent| sent.bytes == frame(1, src)).map(|sent| sent.pair).collect()
+    };
+    let pairs: Vec<Vec<u16>> = (0..64).map(pair).collect();
+    assert!(pairs.iter().all(|pairs| pairs.len() == 2 && pairs[0] == pairs[1]));
+    assert!(pairs.iter().any(|pairs| pairs[0] == 0) && pairs.iter().any(|pairs| pairs[0] == 1));
+}
+
+#[test]
+fn one_interrupt_a_batch() {
+    let mut bench = Bench::new(3, CacheLimits::default());
+    bench.send(0, (0..64).map(|_| frame(1, 3)), 0);
+    assert_eq!((bench.recorders[1].interrupts(), bench.recorders[2].interrupts()), (1, 1));
+}
+
+#[test]
+fn a_frame_that_is_too_short_is_counted_where_it_came_in() {
+    let mut bench = Bench::new(2, CacheLimits::default());
+    bench.send(0, [vec![0; 13], frame(1, 1)], 0);
+    assert_eq!(bench.drops(0, DropReason::Truncated), 1);
+    assert_eq!(bench.sent(1), 1);
+}
+
+#[test]
+fn a_cache_of_one_flow_still_forwards_everything() {
+    let mut bench = Bench::new(2, CacheLimits { flows: 1, masks: 1, exact: 1 });
+    bench.send(0, (0..64).map(|src| frame(1, src % 7)), 0);
+    assert_eq!(bench.sent(1), 64);
+    assert_eq!(bench.pipeline.cache().len(), 1);
+}

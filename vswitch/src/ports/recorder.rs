@@ -114,10 +114,15 @@ impl Recorder {
     }
 
     /// Gives the switch frames by some pair, and kicks if it asked for it.
+    ///
+    /// # Panics
+    /// If there is no such pair, or a frame is longer than [`HEAD`]: this port's frames have no tail.
     pub fn send_by<B: Into<Vec<u8>>>(&self, pair: u16, frames: impl IntoIterator<Item = B>) {
-        let Some(pair) = self.0.pairs.get(usize::from(pair)) else { return };
+        let pair = self.0.pairs.get(usize::from(pair)).expect("the port has this pair");
+        let frames = frames.into_iter().map(Into::<Vec<u8>>::into);
+        let frames = frames.inspect(|frame| assert!(frame.len() <= HEAD, "{} bytes", frame.len()));
         let mut waiting = lock(&pair.waiting);
-        waiting.frames.extend(frames.into_iter().map(Into::into));
+        waiting.frames.extend(frames);
         if std::mem::take(&mut waiting.armed) {
             kick(&pair.kick);
         }
@@ -295,6 +300,14 @@ impl TxQueue {
 
     fn copy(&self, batch: &Batch, at: FrameRef) -> Sent {
         let frame = batch.frame(at);
-        Sent { pair: self.pair, bytes: frame.head().to_vec(), offload: frame.offload }
+        let mut bytes = frame.head().to_vec();
+        for segment in batch.tail(at) {
+            let from = bytes.len();
+            bytes.resize(from + segment.len(), 0);
+            if let Some(room) = bytes.get_mut(from..) {
+                segment.copy_to(room);
+            }
+        }
+        Sent { pair: self.pair, bytes, offload: frame.offload }
     }
 }
