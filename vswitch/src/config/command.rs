@@ -7,6 +7,8 @@ use clap::{
     error::ErrorKind,
 };
 
+use rustix::thread::{CpuSet, sched_getaffinity};
+
 use super::{BridgeConfig, Config, DEFAULT_RUNDIR, PortConfig, port::checked_name};
 use crate::engine::Poll;
 
@@ -105,7 +107,7 @@ struct RunFlags {
     /// native=VID, dot1q-tunnel=VID, queues=N
     #[arg(long = "port", value_name = "KIND:NAME[=PATH|@NETNS][,KEY=VALUE]…")]
     ports: Vec<PortConfig>,
-    /// The forwarding cores, one worker each [default: core 1, or core 0 if it is the only one]
+    /// The forwarding cores, one worker each [default: core 1, or the second of those allowed]
     #[arg(long, value_name = "CORE[,CORE]…", value_delimiter = ',')]
     workers: Vec<usize>,
     /// What a worker does when there is nothing to forward: sleep, or keep on asking
@@ -193,9 +195,14 @@ fn wrong_usage(what: &str) -> clap::Error {
     CommandLine::command().error(ErrorKind::ValueValidation, what)
 }
 
-/// Core 1, since the kernel likes to do its own work on core 0.
+/// The second core that this process may run on, since the kernel likes to do its own work on the first; the first
+/// if there is no other.
 fn default_core() -> usize {
-    usize::from(std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1))
+    // Without an answer core 0 is as good a guess as any: the engine says so if it is not there.
+    let Ok(allowed) = sched_getaffinity(None) else { return 0 };
+    let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
+    let first = cores.next().unwrap_or(0);
+    cores.next().unwrap_or(first)
 }
 
 #[cfg(test)]

@@ -65,3 +65,53 @@ impl vhost::Host for PortHost {
         info!("port {}: station {mac} has moved here", self.entry.name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::thread::{CpuSet, sched_getaffinity};
+    use strowger_packet::{PortCounters, PortId, vlan::Vid};
+    use strowger_vhost::Host;
+
+    use super::*;
+    use crate::{
+        engine::{EngineConfig, Poll},
+        ports::TxSlots,
+        snapshot::Snapshot,
+        tables::mac::{MacLimits, MacTable},
+        vlan::Mode,
+    };
+
+    #[test]
+    fn a_station_that_moved_here_is_known_in_the_ports_own_vlan() {
+        let allowed = sched_getaffinity(None).unwrap();
+        let core = (0..CpuSet::MAX_CPU).find(|&core| allowed.is_set(core)).unwrap();
+        let engine =
+            Engine::start(EngineConfig { cores: vec![core], poll: Poll::Adaptive }).unwrap();
+        let stations = Arc::new(MacTable::new(MacLimits::default()));
+        let mut snapshot = Snapshot::default();
+        let bridge = snapshot.add_bridge("br0", stations.clone());
+        let vid = Vid::new(5).unwrap();
+        let entry = PortEntry {
+            id: PortId(3),
+            name: "vm1".into(),
+            number: 1,
+            bridge,
+            vlan: Mode::Access(vid),
+            counters: Arc::new(PortCounters::new(1)),
+            tx: Arc::new(TxSlots::new(1)),
+        };
+        assert!(snapshot.put_port(entry.clone()));
+        engine.publish(snapshot);
+        let host = PortHost::new(Arc::new(entry), Arc::new(engine));
+        let behind = |mac| stations.lookup(vid, MacAddress(mac), clock::now().seconds()).0;
+
+        let mac = [2, 0, 0, 0, 0, 1];
+        host.announce(mac);
+        assert_eq!(behind(mac), Some(PortId(3)));
+        for nobody in [[0; 6], [0xff; 6], [1, 0, 0, 0, 0, 1]] {
+            host.announce(nobody);
+            assert_eq!(behind(nobody), None);
+        }
+        assert!(host.stop_rx(0).is_none() && host.stop_tx(0).is_none());
+    }
+}
