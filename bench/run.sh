@@ -15,6 +15,7 @@ scripts/guest-image.sh
 
 say "building in release"
 cargo build --release -p strowger-vswitch -p strowger-bench --bins
+cargo build --release -p strowger-vhost --example ceiling
 cargo bench -p strowger-bench --bench stages --no-run
 mkdir -p "$out"
 

@@ -23,6 +23,8 @@ pub struct Plan {
     pub time: Duration,
     /// Strowger's binary.
     pub strowger: PathBuf,
+    /// The binary of the example `ceiling`.
+    pub ceiling: PathBuf,
     /// Where logs stay.
     pub logs: PathBuf,
 }
@@ -78,8 +80,13 @@ fn turn(
     let logs = plan.logs.join(format!("{}-{mode}-{peer}", round + 1));
     fs::create_dir_all(&logs).map_err(Error::system(format!("make {}", logs.display())))?;
     let sockets = ["a.sock", "b.sock"].map(|name| run.path().join(name));
-    let place =
-        Place { strowger: plan.strowger.clone(), run: run.path().to_owned(), logs, sockets };
+    let place = Place {
+        strowger: plan.strowger.clone(),
+        ceiling: plan.ceiling.clone(),
+        run: run.path().to_owned(),
+        logs,
+        sockets,
+    };
     let mut switch = peer.start(mode, &place)?;
     for &size in &plan.sizes {
         let log = place.logs.join(format!("traffic-{size}.log"));

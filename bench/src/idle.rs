@@ -1,6 +1,10 @@
 //! What the switch costs when there is nothing to do: its share of a core with two guests that are up and silent.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::Value;
 use strowger_qemu_tests::{Guest, Scene};
@@ -41,6 +45,7 @@ fn share(scene: &Scene, strowger: &Path, time: Duration, logs: &Path) -> Result<
     fs::create_dir_all(&logs).map_err(Error::system(format!("make {}", logs.display())))?;
     let place = Place {
         strowger: strowger.to_owned(),
+        ceiling: PathBuf::new(),
         run: scene.path("."),
         logs,
         sockets: [scene.socket("g1"), scene.socket("g2")],

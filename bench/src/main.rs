@@ -28,7 +28,7 @@ use strowger_bench::{
 #[command(version)]
 struct Arguments {
     /// The switches that take turns
-    #[arg(long, value_delimiter = ',', default_value = "strowger,ovs,testpmd")]
+    #[arg(long, value_delimiter = ',', default_value = "strowger,ovs,testpmd,ceiling")]
     peers: Vec<Peer>,
     /// How they decide: `cross` is one rule a port where there are rules
     #[arg(long, value_delimiter = ',', default_value = "cross,learning")]
@@ -45,6 +45,9 @@ struct Arguments {
     /// Strowger's binary [default: beside this program]
     #[arg(long)]
     strowger: Option<PathBuf>,
+    /// The example `ceiling` of the vhost crate [default: in `examples` beside this program]
+    #[arg(long)]
+    ceiling: Option<PathBuf>,
     /// Where results and logs are written
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
@@ -68,9 +71,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     wait::catch_signals()?;
-    let strowger = arguments.strowger.clone().map_or_else(beside_us, Ok)?;
+    let strowger = arguments.strowger.clone().map_or_else(|| beside_us("strowger"), Ok)?;
+    let ceiling = arguments.ceiling.clone().map_or_else(|| beside_us("examples/ceiling"), Ok)?;
     let mut report =
-        Report { about: about(arguments, &strowger)?, samples: Vec::new(), idle: None };
+        Report { about: about(arguments, &strowger, &ceiling)?, samples: Vec::new(), idle: None };
     let logs = arguments.out.join("logs");
     fs::create_dir_all(&logs).map_err(Error::system(format!("make {}", logs.display())))?;
     // Programs that are started elsewhere must find it.
@@ -85,6 +89,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             rounds: arguments.rounds,
             time: Duration::from_secs(arguments.seconds),
             strowger: strowger.clone(),
+            ceiling,
             logs: logs.clone(),
         };
         report.samples = compare::run(&plan, |sample| {
@@ -110,7 +115,7 @@ fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Checks the machine and the programs; gives what a reader of the figures must know of them.
-fn about(arguments: &Arguments, strowger: &Path) -> Result<Vec<(String, String)>> {
+fn about(arguments: &Arguments, strowger: &Path, ceiling: &Path) -> Result<Vec<(String, String)>> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::Unsuitable("huge pages and DPDK need root".into()));
     }
@@ -137,7 +142,7 @@ fn about(arguments: &Arguments, strowger: &Path) -> Result<Vec<(String, String)>
     if arguments.rounds > 0 {
         about.push(("traffic".into(), testpmd::version()?));
         for peer in &arguments.peers {
-            about.push((peer.to_string(), peer.version(strowger)?));
+            about.push((peer.to_string(), peer.version(strowger, ceiling)?));
         }
         about.push((
             "runs".into(),
@@ -147,16 +152,16 @@ fn about(arguments: &Arguments, strowger: &Path) -> Result<Vec<(String, String)>
     if arguments.idle.is_some() {
         idle::check()?;
         if !about.iter().any(|(name, _)| *name == Peer::Strowger.to_string()) {
-            about.push((Peer::Strowger.to_string(), Peer::Strowger.version(strowger)?));
+            about.push((Peer::Strowger.to_string(), Peer::Strowger.version(strowger, ceiling)?));
         }
     }
     Ok(about)
 }
 
-/// The binary that cargo built beside this one.
-fn beside_us() -> Result<PathBuf> {
+/// A binary that cargo built beside this one.
+fn beside_us(name: &str) -> Result<PathBuf> {
     let us = std::env::current_exe().map_err(Error::system("find this program"))?;
-    Ok(us.with_file_name("strowger"))
+    Ok(us.with_file_name(name))
 }
 
 fn read(path: &str) -> Result<String> {

@@ -188,10 +188,10 @@ const RATES: &str = "
 
 Mpps of both directions together as the traffic's side received them. Batch and busy cycles are medians of what
 each switch tells of itself: Open vSwitch its mean output batch and its processing cycles, Strowger its mean rx
-batch and the cycles of its turns that had frames, testpmd its forwarding cycles. Drops are sums over all rounds:
+batch and the cycles of its sweeps that brought frames, testpmd its forwarding cycles. Drops are sums over all rounds:
 by the switch, and by the traffic's side because the switch had not emptied its ring. In mode `cross` Open vSwitch
 has one rule a port; Strowger has no rules yet and runs two ports in a bridge of their own, as it does in
-`learning`; testpmd does not switch at all.
+`learning`; testpmd and the ceiling (Strowger's own rings and copies) do not switch at all.
 
 | mode | bytes | switch | Mpps min | median | max | batch | cycles a frame | dropped | not sent |
 |---|---|---|---|---|---|---|---|---|---|

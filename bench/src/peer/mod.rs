@@ -1,5 +1,6 @@
 //! The switches under test, each with one forwarding core and the same two vhost-user ports.
 
+mod ceiling;
 mod ovs;
 pub(crate) mod strowger;
 mod testpmd;
@@ -17,8 +18,10 @@ pub enum Peer {
     Strowger,
     /// Open vSwitch with DPDK.
     Ovs,
-    /// testpmd's own vhost ports in io mode: no switching at all, the ceiling of two copies.
+    /// testpmd's own vhost ports in io mode: no switching at all.
     Testpmd,
+    /// Strowger's own rings without any switching.
+    Ceiling,
 }
 
 /// How a switch decides.
@@ -47,6 +50,8 @@ pub struct Figures {
 pub struct Place {
     /// Strowger's binary.
     pub strowger: PathBuf,
+    /// The binary of the example `ceiling`.
+    pub ceiling: PathBuf,
     /// A short directory for sockets, removed at the end.
     pub run: PathBuf,
     /// Where logs stay.
@@ -61,6 +66,7 @@ impl fmt::Display for Peer {
             Self::Strowger => "strowger",
             Self::Ovs => "ovs",
             Self::Testpmd => "testpmd",
+            Self::Ceiling => "ceiling",
         })
     }
 }
@@ -78,18 +84,19 @@ impl Peer {
     /// Whether it can be measured in this mode.
     #[must_use]
     pub fn does(self, mode: Mode) -> bool {
-        self != Self::Testpmd || mode == Mode::Cross
+        !matches!(self, Self::Testpmd | Self::Ceiling) || mode == Mode::Cross
     }
 
     /// Checks that everything it needs is installed; gives its version.
     ///
     /// # Errors
     /// [`Error::Missing`](crate::Error::Missing), or if the program does not say its version.
-    pub fn version(self, strowger: &Path) -> Result<String> {
+    pub fn version(self, strowger: &Path, ceiling: &Path) -> Result<String> {
         match self {
             Self::Strowger => strowger::version(strowger),
             Self::Ovs => ovs::version(),
             Self::Testpmd => crate::testpmd::version(),
+            Self::Ceiling => ceiling::version(ceiling),
         }
     }
 
@@ -102,6 +109,7 @@ impl Peer {
             Self::Strowger => Box::new(strowger::Strowger::start(place)?),
             Self::Ovs => Box::new(ovs::Ovs::start(mode, place)?),
             Self::Testpmd => Box::new(testpmd::Forwarder::start(place)?),
+            Self::Ceiling => Box::new(ceiling::Ceiling::start(place)?),
         })
     }
 }
