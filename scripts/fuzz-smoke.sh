@@ -2,13 +2,13 @@
 # Runs every fuzz target of every crate for a short time, from its seeds: scripts/fuzz-smoke.sh [RUNS]
 #
 # Each */fuzz/Cargo.toml is a crate of targets; each of its targets is built once, then run RUNS times (default
-# 20000) with a fixed seed. What is found on the way stays in the target directory; a crash fails the script,
+# 50000) with a fixed seed. What is found on the way stays in the target directory; a crash fails the script,
 # and its input belongs into seeds/TARGET/ of that crate with the fix, so that it is replayed ever after.
 # CARGO_TARGET_DIR is honoured. For hours instead of seconds: cargo fuzz run --fuzz-dir packet/fuzz TARGET.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
-runs=${1:-20000}
+runs=${1:-50000}
 seconds=20 # the bound of one target, however slow the machine
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 mkdir -p "$CARGO_TARGET_DIR"

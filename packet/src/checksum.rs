@@ -50,11 +50,12 @@ impl Sum {
         self.odd ^= len & 1 == 1;
     }
 
-    /// Adds the sum of something else, that was a whole number of words: a pseudo-header.
+    /// This sum and that of the bytes that follow.
     #[inline]
     #[must_use]
-    pub fn with(self, other: Self) -> Self {
-        Self { value: combine(self.value, other.value, false), odd: self.odd ^ other.odd }
+    pub fn over(mut self, bytes: &[u8]) -> Self {
+        self.add(bytes);
+        self
     }
 
     /// The sum, not complemented.
@@ -93,7 +94,8 @@ pub const fn combine(a: u16, b: u16, odd: bool) -> u16 {
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u16 {
     // Words are added in the machine's own order, and the result is turned once (RFC 1071, 2 (B)). Halves of
-    // 64-bit words cannot carry out of a 64-bit sum before 2^32 words; that form becomes vector code.
+    // 64-bit words cannot carry out of a 64-bit sum before 2^32 words; that form becomes vector code. Tried
+    // (Sapphire Rapids, SSE2): 1500 bytes in 43 ns; 64-bit adds with carry 83 ns, 32-bit words alone 66 ns.
     let (blocks, rest) = bytes.as_chunks::<32>();
     let mut low = [0_u64; 4];
     let mut high = [0_u64; 4];
@@ -247,10 +249,7 @@ mod tests {
 
         #[test]
         fn pieces_sum_to_the_whole(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..70), 0..9)) {
-            let mut total = Sum::new();
-            for piece in &pieces {
-                total.add(piece);
-            }
+            let total = pieces.iter().fold(Sum::new(), |sum, piece| sum.over(piece));
             prop_assert_eq!(total.value(), rfc1071(&pieces.concat()));
         }
 

@@ -187,14 +187,29 @@ mod tests {
         let mut f = frame(b"abcdefgh");
         f.offload.checksum = Some(PartialChecksum { start: 6, offset: 1 });
         f.offload.gso = Some(Gso { kind: GsoKind::TcpV4, ecn: false, size: 9, headers: 7 });
+        f.layers = Layers { l3: 2, l4: 6, payload: 7, ..Layers::default() };
         let before = f.clone();
         f.open(2, 3).unwrap().copy_from_slice(b"XYZ");
         assert_eq!(f.head(), b"abXYZcdefgh");
         assert_eq!(f.offload.checksum.unwrap().start, 9);
         assert_eq!(f.offload.gso.unwrap().headers, 10);
+        assert_eq!((f.layers.l3, f.layers.l4, f.layers.payload), (5, 9, 10));
         assert!(f.close(2, 3));
         assert_eq!(f.head(), before.head());
         assert_eq!(f.offload, before.offload);
+        assert_eq!(f.layers, before.layers);
+    }
+
+    #[test]
+    fn a_frame_that_is_reset_remembers_nothing() {
+        let mut f = frame(b"abcdefgh");
+        f.offload.checksum = Some(PartialChecksum { start: 6, offset: 1 });
+        f.claims = Some(Claims::default());
+        f.layers.vlan_tags = 2;
+        f.set_tail(3, 2, 1000);
+        f.reset(PortId(4));
+        assert_eq!((f.ingress, f.len(), f.tail_range()), (PortId(4), 0, 0..0));
+        assert_eq!((f.offload, f.claims, f.layers), Default::default());
     }
 
     #[test]

@@ -137,9 +137,7 @@ impl<T: AsRef<[u8]>> Header<T> {
     #[inline]
     #[must_use]
     pub fn is_intact(&self, pseudo_header: Sum) -> bool {
-        let mut sum = pseudo_header;
-        sum.add(self.bytes());
-        sum.is_intact()
+        pseudo_header.over(self.bytes()).is_intact()
     }
 }
 
@@ -148,9 +146,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Header<T> {
     #[inline]
     pub fn fill_checksum(&mut self, pseudo_header: Sum) {
         self.set_checksum(0);
-        let mut sum = pseudo_header;
-        sum.add(self.bytes());
-        self.set_checksum(sum.finish());
+        self.set_checksum(pseudo_header.over(self.bytes()).finish());
     }
 }
 

@@ -3,7 +3,7 @@
 //! A [`Frame`] has a *head* in private memory and a *tail* that is borrowed from a guest for the length of
 //! a [`Batch`]. Header views read the head, [`key`] extracts what the switch matches on, [`claims`] holds
 //! what a sender asks for against the frame's own headers, [`egress`] finishes in software what a receiver
-//! cannot, and [`drop`] names every reason for which a frame ends here.
+//! cannot, and [`mod@drop`] names every reason for which a frame ends here.
 //!
 //! May call `guestmem`. Never does I/O, never allocates per frame, never panics on what a guest sent.
 

@@ -11,7 +11,7 @@
 //! What lies behind the last entry has no type: the first label's meaning says it, or its first nibble lets one
 //! guess (RFC 4928, 3).
 //!
-//! - RFC 3032, 2.1: the bottom of the stack has S set, all others not. Label 3 never appears on the wire.
+//! - RFC 3032, 2.1: the bottom of the stack has S set, all others not.
 //! - RFC 3032, 2.4.2: a packet whose outgoing TTL is 0 MUST NOT be forwarded.
 
 use crate::wire::{Malformed, array, at_least, rest, view, wrapped_fields};

@@ -33,8 +33,8 @@
 use std::net::Ipv6Addr;
 
 use crate::{
-    MacAddress,
-    checksum::Sum,
+    MacAddress, Protocol,
+    checksum::{Sum, pseudo_v6},
     icmpv6::{self, Kind},
     wire::{Field, Malformed, array, at_least, range, rest, view},
 };
@@ -222,9 +222,7 @@ impl<T: AsRef<[u8]>> Message<T> {
     pub fn validate(&self, envelope: &Envelope) -> Result<(), Invalid> {
         let Envelope { source, destination, hop_limit } = *envelope;
         require(hop_limit == HOP_LIMIT, Invalid::HopLimit)?;
-        let mut sum = self.pseudo_header(source, destination);
-        sum.add(self.bytes());
-        require(sum.is_intact(), Invalid::Checksum)?;
+        require(self.sum(source, destination).is_intact(), Invalid::Checksum)?;
         let anonymous = source.is_unspecified();
         let target = self.target().unwrap_or(Ipv6Addr::UNSPECIFIED);
         match self.kind() {
@@ -260,9 +258,11 @@ impl<T: AsRef<[u8]>> Message<T> {
         })
     }
 
-    fn pseudo_header(&self, source: Ipv6Addr, destination: Ipv6Addr) -> Sum {
-        let len = u32::try_from(self.bytes().len()).unwrap_or(u32::MAX);
-        crate::checksum::pseudo_v6(source, destination, crate::Protocol::ICMPV6, len)
+    /// The sum of pseudo-header and message.
+    fn sum(&self, source: Ipv6Addr, destination: Ipv6Addr) -> Sum {
+        // A message lies in a packet, whose length is a u16.
+        let len = self.bytes().len() as u32;
+        pseudo_v6(source, destination, Protocol::ICMPV6, len).over(self.bytes())
     }
 }
 
@@ -276,9 +276,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Message<T> {
     /// Computes the checksum of bytes that are exactly the message.
     pub fn fill_checksum(&mut self, source: Ipv6Addr, destination: Ipv6Addr) {
         self.set_checksum(0);
-        let mut sum = self.pseudo_header(source, destination);
-        sum.add(self.bytes());
-        self.set_checksum(sum.finish());
+        self.set_checksum(self.sum(source, destination).finish());
     }
 }
 

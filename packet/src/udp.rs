@@ -61,6 +61,11 @@ impl<T: AsRef<[u8]>> Header<T> {
         range(self.bytes(), HEADER_LEN, usize::from(self.datagram_len()))
     }
 
+    /// Header and payload, as far as the bytes hold them.
+    fn datagram(&self) -> &[u8] {
+        range(self.bytes(), 0, usize::from(self.datagram_len()))
+    }
+
     /// Whether the sender made a checksum.
     #[inline]
     #[must_use]
@@ -72,9 +77,7 @@ impl<T: AsRef<[u8]>> Header<T> {
     #[inline]
     #[must_use]
     pub fn is_intact(&self, pseudo_header: Sum) -> bool {
-        let mut sum = pseudo_header;
-        sum.add(range(self.bytes(), 0, usize::from(self.datagram_len())));
-        sum.is_intact()
+        pseudo_header.over(self.datagram()).is_intact()
     }
 }
 
@@ -83,9 +86,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Header<T> {
     #[inline]
     pub fn fill_checksum(&mut self, pseudo_header: Sum) {
         self.set_checksum(0);
-        let mut sum = pseudo_header;
-        sum.add(range(self.bytes(), 0, usize::from(self.datagram_len())));
-        self.set_checksum(transmitted(sum));
+        self.set_checksum(transmitted(pseudo_header.over(self.datagram())));
     }
 }
 

@@ -16,8 +16,9 @@
 use std::fmt;
 
 use crate::{
+    Frame,
     ethernet::{self, EtherType},
-    wire::{Field, Malformed, array, at_least, rest, view},
+    wire::{Field, Malformed, at_least, rest, view},
 };
 
 /// Bytes that a tag adds to a frame.
@@ -66,6 +67,13 @@ impl Tci {
     #[must_use]
     pub const fn new(priority: u8, drop_eligible: bool, vid: Vid) -> Self {
         Self(((priority & 7) as u16) << 13 | (drop_eligible as u16) << 12 | vid.get())
+    }
+
+    /// With another VLAN, all else as it is.
+    #[inline]
+    #[must_use]
+    pub const fn with_vid(self, vid: Vid) -> Self {
+        Self(self.0 & 0xf000 | vid.get())
     }
 
     /// Priority code point, 0 to 7 (802.1Q, 9.6).
@@ -173,43 +181,47 @@ impl<'a> Stack<'a> {
     }
 }
 
-/// Opens a tag in a frame behind its addresses, as the outermost one. `false`, and nothing changed, if the
-/// frame has no room for it or no Ethernet header.
-pub fn push(frame: &mut crate::Frame, tag: Tag) -> bool {
+/// Adds a tag to a frame, as the outermost one. `false`, and nothing changed, if the frame has no room for it or
+/// no Ethernet header.
+pub fn push(frame: &mut Frame, tag: Tag) -> bool {
     if frame.head().len() < ethernet::HEADER_LEN {
         return false;
     }
     let Some(room) = frame.open(ethernet::field::ETHERTYPE, TAG_LEN) else { return false };
     tag.tpid.write(room, 0);
     tag.tci.write(room, 2);
+    frame.layers.vlan_tags = frame.layers.vlan_tags.saturating_add(1);
     true
 }
 
-/// Cuts a frame's outermost tag out. `None`, and nothing changed, if it has none.
-pub fn pop(frame: &mut crate::Frame) -> Option<Tag> {
-    let head = frame.head();
-    let tpid = ethernet::Header::new_checked(head).ok()?.ethertype();
-    let header =
-        Header::new_checked(rest(head, ethernet::HEADER_LEN)).ok().filter(|_| tpid.is_vlan())?;
-    let tag = Tag { tpid, tci: header.tci() };
-    frame.close(ethernet::field::ETHERTYPE, TAG_LEN).then_some(tag)
+/// Takes a frame's outermost tag away. `None`, and nothing changed, if it has none.
+pub fn pop(frame: &mut Frame) -> Option<Tag> {
+    let tag = outermost(frame.head())?;
+    if !frame.close(ethernet::field::ETHERTYPE, TAG_LEN) {
+        return None;
+    }
+    frame.layers.vlan_tags = frame.layers.vlan_tags.saturating_sub(1);
+    Some(tag)
 }
 
-/// Changes what a frame's outermost tag says. `false`, and nothing changed, if it has none.
-pub fn set_tci(frame: &mut crate::Frame, tci: Tci) -> bool {
+/// Moves a frame's outermost tag to another VLAN; its priority stays. `false`, and nothing changed, if it has none.
+pub fn set_vid(frame: &mut Frame, vid: Vid) -> bool {
     let head = frame.head_mut();
-    let tpid = EtherType(u16::from_be_bytes(array(head, ethernet::field::ETHERTYPE)));
-    let tagged = tpid.is_vlan() && head.len() >= ethernet::HEADER_LEN.saturating_add(TAG_LEN);
-    if tagged {
-        tci.write(head, ethernet::HEADER_LEN);
-    }
-    tagged
+    let Some(tag) = outermost(head) else { return false };
+    tag.tci.with_vid(vid).write(head, ethernet::HEADER_LEN);
+    true
+}
+
+/// The first tag of a frame, if it has one.
+fn outermost(head: &[u8]) -> Option<Tag> {
+    let tpid = ethernet::Header::new_checked(head).ok()?.ethertype();
+    let header = Header::new_checked(rest(head, ethernet::HEADER_LEN)).ok()?;
+    tpid.is_vlan().then(|| Tag { tpid, tci: header.tci() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Frame;
 
     const SERVICE: Tag = Tag { tpid: EtherType::SERVICE_VLAN, tci: Tci(0x7064) };
     const CUSTOMER: Tag = Tag { tpid: EtherType::VLAN, tci: Tci(0x0005) };
@@ -269,13 +281,14 @@ mod tests {
         let bytes = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00, 0x45];
         let mut f = frame(&bytes);
         assert_eq!(pop(&mut f), None);
-        assert!(!set_tci(&mut f, Tci(1)));
+        assert!(!set_vid(&mut f, Vid::UNTAGGED));
         assert!(push(&mut f, CUSTOMER) && push(&mut f, SERVICE));
         assert_eq!(f.head()[12..], [0x88, 0xa8, 0x70, 0x64, 0x81, 0, 0, 5, 8, 0, 0x45]);
-        assert!(set_tci(&mut f, Tci(9)));
-        assert_eq!(pop(&mut f), Some(Tag { tci: Tci(9), ..SERVICE }));
+        assert_eq!(f.layers.vlan_tags, 2);
+        assert!(set_vid(&mut f, Vid::new(0xfed).unwrap()));
+        assert_eq!(pop(&mut f), Some(Tag { tci: Tci(0x7fed), ..SERVICE }));
         assert_eq!(pop(&mut f), Some(CUSTOMER));
-        assert_eq!(f.head(), bytes);
+        assert_eq!((f.head(), f.layers.vlan_tags), (&bytes[..], 0));
     }
 
     #[test]
@@ -289,6 +302,6 @@ mod tests {
         assert_eq!((f.len(), pop(&mut f)), (len, Some(CUSTOMER)));
         let mut cut = frame(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x81, 0, 0, 1, 8]);
         assert_eq!(pop(&mut cut), None);
-        assert!(!set_tci(&mut cut, Tci(7)));
+        assert!(!set_vid(&mut cut, Vid::UNTAGGED));
     }
 }

@@ -1,6 +1,8 @@
 //! What leaves in pieces, against a naive implementation over whole frames: the frame is built in a vector,
 //! cut with simple code, and summed word by word.
 
+#![allow(clippy::unwrap_used, reason = "test code: helpers of tests are tests too")]
+
 use std::ops::ControlFlow;
 
 use proptest::prelude::*;

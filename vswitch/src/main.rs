@@ -69,7 +69,7 @@ fn answer(question: Question, rundir: &Path, output: Output) -> Result<(), Strin
         Question::Status => {
             let status: Status =
                 ask(&socket, Request::Status).map_err(|error| error.to_string())?;
-            show(&status, output, |status| status_tables(status))
+            show(&status, output, status_tables)
         }
         Question::Drops => {
             let drops: Vec<Drop> =

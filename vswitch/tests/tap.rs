@@ -1,5 +1,11 @@
 //! TAP ports against the kernel: real interfaces in namespaces of their own, driven by hand instead of by workers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what the tests are helped by fails as they do"
+)]
+
 mod netns;
 
 use std::{
@@ -37,8 +43,7 @@ fn receive(
     eventually("a frame from the interface", || {
         batch.clear();
         rx.rx_burst(PORT, batch, counters.shard(0));
-        let found = batch.received().find(|&at| fits(batch.frame(at).head()));
-        found
+        batch.received().find(|&at| fits(batch.frame(at).head()))
     })
 }
 

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use strowger_packet::Frame;
 use strowger_packet::ethernet::{EtherType, Header};
 use strowger_packet::frame::HEAD;
-use strowger_packet::vlan::{self, MAX_TAGS, Stack, TAG_LEN, Tag, Tci};
+use strowger_packet::vlan::{self, MAX_TAGS, Stack, TAG_LEN, Tag, Tci, Vid};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(header) = Header::new_checked(bytes) {
@@ -26,8 +26,8 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(frame.head(), head);
     let tag = Tag { tpid: EtherType::SERVICE_VLAN, tci: Tci(0x2fff) };
     if vlan::push(&mut frame, tag) {
-        assert!(vlan::set_tci(&mut frame, Tci(7)));
-        assert_eq!(vlan::pop(&mut frame), Some(Tag { tci: Tci(7), ..tag }));
+        assert!(vlan::set_vid(&mut frame, Vid::UNTAGGED));
+        assert_eq!(vlan::pop(&mut frame), Some(Tag { tci: Tci(0x2000), ..tag }));
     }
     assert_eq!(frame.head(), head);
 });

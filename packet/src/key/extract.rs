@@ -5,12 +5,15 @@
 //! views of each protocol decide what is malformed; IP's own length ends the headers before the padding of
 //! the link does.
 
+use std::net::Ipv6Addr;
+
 use super::{FlowKey, Fragment, NOT_ETH_TYPE, Reached, TagKind};
 use crate::ethernet::{self, EtherType, MacAddress};
 use crate::ip::Protocol;
 use crate::layers::{Layers, Network, Transport};
+use crate::vlan::{self, Tci};
 use crate::wire::{Field, array, range, rest};
-use crate::{DropReason, Frame, ipv4, ipv6, tcp, udp, vlan};
+use crate::{DropReason, Frame, arp, icmp, icmpv6, ipv4, ipv6, mpls, nd, sctp, tcp, udp};
 
 /// Reads the headers in `frame`'s head, notes where they lie in `frame.layers`, and turns `frame.claims`
 /// into `frame.offload`. The tail is not looked at.
@@ -49,10 +52,19 @@ pub fn extract_into(frame: &mut Frame, key: &mut FlowKey) -> Result<(), DropReas
 }
 
 /// What IP carries: its protocol, the bytes that belong to it, and where in the head they begin.
+#[derive(Clone, Copy)]
 struct Upper<'a> {
     protocol: Protocol,
     bytes: &'a [u8],
     at: usize,
+}
+
+/// What VLAN tags there are, and what follows them.
+struct Tags<'a> {
+    tags: [(TagKind, Tci); vlan::MAX_TAGS],
+    count: u8,
+    ethertype: EtherType,
+    bytes: &'a [u8],
 }
 
 /// Ethernet, tags, and what they carry. `None` without a whole Ethernet header.
@@ -62,18 +74,24 @@ fn link(head: &[u8], key: &mut FlowKey) -> Option<Layers> {
     // Both addresses as words, each with two bytes of what follows it: two loads instead of twelve.
     key.words[4] = u64::from_be_bytes(array(head, ethernet::field::DESTINATION)) & !0xffff;
     key.words[5] = u64::from_be_bytes(array(head, ethernet::field::SOURCE)) & !0xffff;
+    let mut layers = Layers::default();
     let mut ethertype = ethernet.ethertype();
     let mut bytes = rest(head, ethernet::HEADER_LEN);
-    let mut vlan_tags = 0;
     if ethertype.is_vlan() {
-        (ethertype, bytes, vlan_tags) = tags(ethertype, bytes, key);
+        let found = tags(ethertype, bytes);
+        let [outer, inner] = found.tags;
+        key.set_outer_kind(outer.0);
+        key.set_outer_tci(outer.1);
+        key.set_inner_kind(inner.0);
+        key.set_inner_tci(inner.1);
+        (ethertype, bytes, layers.vlan_tags) = (found.ethertype, found.bytes, found.count);
     }
     if ethertype.is_length() {
         (ethertype, bytes) = ethernet::snap(bytes).unwrap_or((NOT_ETH_TYPE, bytes));
     }
     key.set_eth_type(ethertype);
     let l3 = head.len().saturating_sub(bytes.len());
-    let mut layers = Layers { l3: l3 as u16, vlan_tags, ..Layers::default() };
+    layers.l3 = l3 as u16;
     let upper = match ethertype {
         EtherType::IPV4 => {
             let header = ipv4::Header::new_checked(bytes).ok();
@@ -85,50 +103,39 @@ fn link(head: &[u8], key: &mut FlowKey) -> Option<Layers> {
             layers.network = header.map_or(Network::None, |_| Network::Ipv6);
             header.and_then(|header| ipv6(header, l3, key))
         }
-        EtherType::ARP => {
-            layers.network = arp(bytes, key);
-            None
+        EtherType::ARP | EtherType::RARP => {
+            let packet = arp::Packet::new_checked(bytes).ok();
+            layers.network = packet.map_or(Network::None, |_| Network::Arp);
+            packet.and_then(|packet| arp(packet, key))
         }
         EtherType::MPLS | EtherType::MPLS_UPSTREAM => {
-            key.set_mpls(u32::read(bytes, 0));
+            key.set_mpls(mpls::Header::new_unchecked(bytes).entry().0);
             None
         }
         _ => None,
     };
     if let Some(upper) = upper {
-        transport(&upper, key, &mut layers);
+        transport(upper, key, &mut layers);
     }
     Some(layers)
 }
 
-/// Up to two VLAN tags: the type behind them, what follows it, and their number. A third one, or one that is
-/// cut off, stays as the type.
+/// Up to two VLAN tags. A third one, or one that is cut off, stays as the type.
 #[inline(never)]
-fn tags<'a>(
-    mut ethertype: EtherType,
-    mut bytes: &'a [u8],
-    key: &mut FlowKey,
-) -> (EtherType, &'a [u8], u8) {
-    for tags in 0..vlan::MAX_TAGS as u8 {
-        let kind = TagKind::of(ethertype);
-        let Ok(header) = vlan::Header::new_checked(bytes) else {
-            return (ethertype, bytes, tags);
-        };
-        match tags {
-            _ if kind == TagKind::None => return (ethertype, bytes, tags),
-            0 => {
-                key.set_outer_kind(kind);
-                key.set_outer_tci(header.tci());
-            }
-            _ => {
-                key.set_inner_kind(kind);
-                key.set_inner_tci(header.tci());
-            }
+fn tags(ethertype: EtherType, bytes: &[u8]) -> Tags<'_> {
+    let mut found = Tags { tags: Default::default(), count: 0, ethertype, bytes };
+    for tag in &mut found.tags {
+        let kind = TagKind::of(found.ethertype);
+        let Ok(header) = vlan::Header::new_checked(found.bytes) else { break };
+        if kind == TagKind::None {
+            break;
         }
-        ethertype = header.ethertype();
-        bytes = rest(bytes, vlan::TAG_LEN);
+        *tag = (kind, header.tci());
+        found.ethertype = header.ethertype();
+        found.bytes = rest(found.bytes, vlan::TAG_LEN);
+        found.count = found.count.saturating_add(1);
     }
-    (ethertype, bytes, vlan::MAX_TAGS as u8)
+    found
 }
 
 /// IPv4. `None` if this packet does not hold the layer 4 header.
@@ -148,11 +155,8 @@ fn ipv4<'a>(header: ipv4::Header<&'a [u8]>, at: usize, key: &mut FlowKey) -> Opt
         key.set_fragment(Fragment::First);
     }
     let (from, to) = (header.header_len(), usize::from(header.total_len()));
-    Some(Upper {
-        protocol: header.protocol(),
-        bytes: range(header.into_inner(), from, to),
-        at: at.saturating_add(from),
-    })
+    let bytes = range(header.into_inner(), from, to);
+    Some(Upper { protocol: header.protocol(), bytes, at: at.saturating_add(from) })
 }
 
 /// IPv6. `None` if this packet does not hold the layer 4 header, or something before it is malformed.
@@ -165,24 +169,15 @@ fn ipv6<'a>(header: ipv6::Header<&'a [u8]>, at: usize, key: &mut FlowKey) -> Opt
     key.set_ip_ttl(header.hop_limit());
     key.set_ipv6_label(header.flow_label());
     let to = ipv6::HEADER_LEN.saturating_add(usize::from(header.payload_len()));
-    let mut upper = Upper {
-        protocol: header.next_header(),
-        bytes: range(header.into_inner(), ipv6::HEADER_LEN, to),
-        at: at.saturating_add(ipv6::HEADER_LEN),
-    };
-    if !matches!(upper.protocol, Protocol::TCP | Protocol::UDP | Protocol::ICMPV6) {
-        upper = extensions(&upper, key)?;
+    let bytes = range(header.into_inner(), ipv6::HEADER_LEN, to);
+    let at = at.saturating_add(ipv6::HEADER_LEN);
+    let protocol = header.next_header();
+    key.set_ip_proto(protocol);
+    if matches!(protocol, Protocol::TCP | Protocol::UDP | Protocol::ICMPV6) {
+        return Some(Upper { protocol, bytes, at });
     }
-    key.set_ip_proto(upper.protocol);
-    Some(upper)
-}
-
-/// Walks over IPv6 extension headers. `None` for a later fragment or a malformed chain; the protocol is set
-/// in the key as far as it is known.
-#[inline(never)]
-fn extensions<'a>(upper: &Upper<'a>, key: &mut FlowKey) -> Option<Upper<'a>> {
-    key.set_ip_proto(upper.protocol);
-    let chain = ipv6::Chain::walk(upper.protocol, upper.bytes).ok()?;
+    // A malformed chain leaves the number of its first header in the key.
+    let chain = chain(protocol, bytes)?;
     key.set_ip_proto(chain.protocol);
     if let Some(fragment) = chain.fragment.filter(|fragment| !fragment.is_atomic()) {
         if fragment.is_later() {
@@ -191,49 +186,53 @@ fn extensions<'a>(upper: &Upper<'a>, key: &mut FlowKey) -> Option<Upper<'a>> {
         }
         key.set_fragment(Fragment::First);
     }
-    Some(Upper {
-        protocol: chain.protocol,
-        bytes: rest(upper.bytes, chain.len),
-        at: upper.at.saturating_add(chain.len),
-    })
+    let bytes = rest(bytes, chain.len);
+    Some(Upper { protocol: chain.protocol, bytes, at: at.saturating_add(chain.len) })
 }
 
-/// ARP for IPv4 over Ethernet (RFC 826); another one is left alone.
+/// Walks over IPv6 extension headers; out of line, since few packets have them.
 #[inline(never)]
-fn arp(bytes: &[u8], key: &mut FlowKey) -> Network {
-    const ETHERNET_IPV4: [u8; 6] = [0, 1, 8, 0, 6, 4];
-    if bytes.len() < 28 || array(bytes, 0) != ETHERNET_IPV4 {
-        return Network::None;
-    }
+fn chain(protocol: Protocol, bytes: &[u8]) -> Option<ipv6::Chain> {
+    ipv6::Chain::walk(protocol, bytes).ok()
+}
+
+/// ARP for IPv4 over Ethernet. Nothing follows it.
+#[inline(always)]
+fn arp<'a>(packet: arp::Packet<&'a [u8]>, key: &mut FlowKey) -> Option<Upper<'a>> {
     key.set_reached(Reached::Network);
-    key.set_arp_op(u16::read(bytes, 6));
-    key.set_arp_sha(MacAddress::read(bytes, 8));
-    key.set_ip_src(u128::from(u32::read(bytes, 14)));
-    key.set_arp_tha(MacAddress::read(bytes, 18));
-    key.set_ip_dst(u128::from(u32::read(bytes, 24)));
-    Network::Arp
+    key.set_arp_op(packet.operation());
+    key.set_arp_sha(packet.sender_mac());
+    key.set_ip_src(u128::from(packet.sender_ip().to_bits()));
+    key.set_arp_tha(packet.target_mac());
+    key.set_ip_dst(u128::from(packet.target_ip().to_bits()));
+    None
 }
 
 /// Layer 4: ports or type and code, flags, and where it ends.
 #[inline(always)]
-fn transport(upper: &Upper<'_>, key: &mut FlowKey, layers: &mut Layers) {
+fn transport(upper: Upper<'_>, key: &mut FlowKey, layers: &mut Layers) {
     let bytes = upper.bytes;
-    let (transport, len) = match upper.protocol {
-        Protocol::TCP => {
+    let (transport, len) = match (upper.protocol, layers.network) {
+        (Protocol::TCP, _) => {
             let Ok(header) = tcp::Header::new_checked(bytes) else { return };
             key.set_tcp_flags(header.flags());
             (Transport::Tcp, header.header_len())
         }
-        Protocol::UDP if udp::Header::new_checked(bytes).is_ok() => {
+        (Protocol::UDP, _) if udp::Header::new_checked(bytes).is_ok() => {
             (Transport::Udp, udp::HEADER_LEN)
         }
-        Protocol::SCTP if bytes.len() >= 12 => (Transport::Sctp, 12),
-        Protocol::ICMP if bytes.len() >= 8 && layers.network == Network::Ipv4 => {
-            (Transport::Icmp, 8)
+        (Protocol::SCTP, _) if sctp::Header::new_checked(bytes).is_ok() => {
+            (Transport::Sctp, sctp::HEADER_LEN)
         }
-        Protocol::ICMPV6 if bytes.len() >= 8 && layers.network == Network::Ipv6 => {
-            neighbour(bytes, key);
-            (Transport::Icmpv6, 8)
+        (Protocol::ICMP, Network::Ipv4) if icmp::Header::new_checked(bytes).is_ok() => {
+            (Transport::Icmp, icmp::HEADER_LEN)
+        }
+        (Protocol::ICMPV6, Network::Ipv6) if icmpv6::Header::new_checked(bytes).is_ok() => {
+            if let Some((target, link)) = neighbour(bytes) {
+                key.set_nd_target(target.to_bits());
+                key.set_nd_link(link);
+            }
+            (Transport::Icmpv6, icmpv6::HEADER_LEN)
         }
         _ => return,
     };
@@ -242,39 +241,26 @@ fn transport(upper: &Upper<'_>, key: &mut FlowKey, layers: &mut Layers) {
     layers.payload = upper.at.saturating_add(len) as u16;
     key.set_reached(Reached::Transport);
     if matches!(transport, Transport::Icmp | Transport::Icmpv6) {
-        key.set_icmp_type(u8::read(bytes, 0));
-        key.set_icmp_code(u8::read(bytes, 1));
+        key.set_icmp_type(u8::read(bytes, icmp::field::KIND));
+        key.set_icmp_code(u8::read(bytes, icmp::field::CODE));
     } else {
-        key.set_l4_src(u16::read(bytes, 0));
-        key.set_l4_dst(u16::read(bytes, 2));
+        key.set_l4_src(u16::read(bytes, udp::field::SOURCE_PORT));
+        key.set_l4_dst(u16::read(bytes, udp::field::DESTINATION_PORT));
     }
 }
 
-/// The target of neighbour discovery (RFC 4861, 4.3 and 4.4), and the link-layer address beside it.
+/// The target of a neighbour solicitation or advertisement, and the link-layer address beside it: the
+/// sender's in the one, the target's in the other, as far as the head holds it.
 #[inline(never)]
-fn neighbour(bytes: &[u8], key: &mut FlowKey) {
-    const OPTIONS: usize = 24;
-    // Source link-layer address in a solicitation, target link-layer address in an advertisement.
-    let wanted = match array(bytes, 0) {
-        [135, 0] => 1,
-        [136, 0] => 2,
-        _ => return,
+fn neighbour(bytes: &[u8]) -> Option<(Ipv6Addr, MacAddress)> {
+    const NEIGHBOUR_LEN: usize = nd::field::TARGET + size_of::<Ipv6Addr>();
+    let header = icmpv6::Header::new_checked(bytes).ok()?;
+    // Not checked as a whole: whatever its options are, the target counts.
+    let message = nd::Message::new_unchecked(bytes.get(..NEIGHBOUR_LEN).map(|_| bytes)?);
+    let link = match (header.kind(), header.code()) {
+        (icmpv6::Kind::NEIGHBOUR_SOLICITATION, 0) => message.source_mac(),
+        (icmpv6::Kind::NEIGHBOUR_ADVERTISEMENT, 0) => message.target_mac(),
+        _ => return None,
     };
-    if bytes.len() < OPTIONS {
-        return;
-    }
-    key.set_nd_target(u128::from_be_bytes(array(bytes, 8)));
-    let mut options = rest(bytes, OPTIONS);
-    // Each step takes at least 8 bytes of the head.
-    while let [kind, units, ..] = options {
-        let len = usize::from(*units).saturating_mul(8);
-        if len == 0 || len > options.len() {
-            return;
-        }
-        if *kind == wanted {
-            key.set_nd_link(MacAddress::read(range(options, 2, len), 0));
-            return;
-        }
-        options = rest(options, len);
-    }
+    Some((message.target()?, link.unwrap_or_default()))
 }

@@ -24,6 +24,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::PortId;
+use crate::arp::Operation;
 use crate::ethernet::{EtherType, MacAddress};
 use crate::ip::Protocol;
 use crate::tcp::Flags;
@@ -144,7 +145,7 @@ macro_rules! newtypes {
         }
     )+ };
 }
-newtypes!(PortId, EtherType, Protocol, Tci);
+newtypes!(PortId, EtherType, Protocol, Tci, Operation);
 
 impl Bits for MacAddress {
     #[inline(always)]
@@ -305,7 +306,7 @@ fields! {
     /// The code of an ICMP or ICMPv6 message; lies over `l4_dst`.
     icmp_code set_icmp_code ICMP_CODE: u8 = [12] 8 << 32;
     /// ARP's operation; lies over `l4_src`.
-    arp_op set_arp_op ARP_OP: u16 = [12] 16 << 48;
+    arp_op set_arp_op ARP_OP: Operation = [12] 16 << 48;
     /// IPv6's flow label, 20 bits.
     ipv6_label set_ipv6_label IPV6_LABEL: u32 = [12] 20 << 0;
     /// ARP's sender hardware address; lies over `nd_target`.
@@ -460,5 +461,7 @@ fn debug_fields(key: &FlowKey, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::R
     out.finish()
 }
 
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;

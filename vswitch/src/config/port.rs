@@ -85,8 +85,8 @@ impl FromStr for PortConfig {
             match key {
                 "number" => port.number = Some(number("port number", value, 1, MAX_NUMBER)?),
                 "queues" => {
-                    port.queues =
-                        Some(number("number of queues", value, 1, u32::from(MAX_QUEUES))? as u16)
+                    let most = u32::from(MAX_QUEUES);
+                    port.queues = Some(number("number of queues", value, 1, most)? as u16);
                 }
                 "tag" => port.vlan.tag = Some(vid(value)?),
                 "native" => port.vlan.native = Some(vid(value)?),

@@ -202,6 +202,12 @@ impl Engine {
         self.quiesce_for(Owner("control"));
     }
 
+    /// Whether all workers sleep.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        self.workers.iter().all(|worker| worker.shared.generation.is_offline())
+    }
+
     /// What each worker did.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerStatus> {

@@ -3,15 +3,11 @@
 //! An output sends the frame as it is at that moment. A change of the head after an output is made on a copy
 //! ([`Batch::fork`]), so that what was sent before stays what it was; programs send in an order that needs few.
 
-use strowger_packet::{Batch, DropReason, FlowKey, Frame, FrameRef};
+use strowger_packet::vlan::{self, Tag, Tci, Vid};
+use strowger_packet::{Batch, DropReason, EtherType, FlowKey, Frame, FrameRef};
 
 use super::outputs::Sink;
 use crate::tables::program::{Op, Ops, Program};
-
-/// Bytes of both Ethernet addresses: where tags begin.
-const TAGS: usize = 12;
-/// Bytes of a tag.
-const TAG: usize = 4;
 
 /// Consecutive frames of one flow, and their keys.
 #[derive(Clone, Copy, Debug)]
@@ -64,23 +60,19 @@ fn execute_one(
 fn apply(change: Op, frame: &mut Frame) -> Result<(), DropReason> {
     match change {
         Op::PushVlan { tpid, tci } => {
-            let room = frame.open(TAGS, TAG).ok_or(DropReason::NoHeadroom)?;
-            let [a, b] = tpid.to_be_bytes();
-            let [c, d] = tci.to_be_bytes();
-            room.copy_from_slice(&[a, b, c, d]);
-            frame.layers.vlan_tags = frame.layers.vlan_tags.saturating_add(1);
+            let tag = Tag { tpid: EtherType(tpid), tci: Tci(tci) };
+            if !vlan::push(frame, tag) {
+                return Err(DropReason::NoHeadroom);
+            }
         }
         Op::PopVlan => {
-            if !frame.close(TAGS, TAG) {
-                return Err(DropReason::Truncated);
-            }
-            frame.layers.vlan_tags = frame.layers.vlan_tags.saturating_sub(1);
+            vlan::pop(frame).ok_or(DropReason::Truncated)?;
         }
         Op::SetVid(vid) => {
-            let tci = frame.head_mut().get_mut(TAGS + 2..TAGS + 4).ok_or(DropReason::Truncated)?;
-            let priority = tci.first().map_or(0, |first| first & 0xf0);
-            let [high, low] = vid.to_be_bytes();
-            tci.copy_from_slice(&[priority | high & 0x0f, low]);
+            let vid = Vid::new(vid).ok_or(DropReason::VlanNotAllowed)?;
+            if !vlan::set_vid(frame, vid) {
+                return Err(DropReason::Truncated);
+            }
         }
         Op::Output(_) | Op::Drop(_) => {}
     }

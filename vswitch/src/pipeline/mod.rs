@@ -20,7 +20,7 @@ mod outputs;
 
 use strowger_packet::batch::MAX_FRAMES;
 use strowger_packet::counters::Shard;
-use strowger_packet::key::extract;
+use strowger_packet::key::extract_into;
 use strowger_packet::{Batch, DropReason, FlowKey, FrameRef, Mask, PortId};
 
 use crate::snapshot::{BridgeEntry, PortEntry, Snapshot};
@@ -129,13 +129,10 @@ impl Pipeline {
     fn extract(&mut self, batch: &mut Batch, counters: &Shard) -> usize {
         self.frames.clear();
         for at in batch.received() {
-            match extract(batch.frame_mut(at)) {
-                Ok(key) => {
-                    if let Some(place) = self.keys.get_mut(self.frames.len()) {
-                        *place = key;
-                        self.frames.push(at);
-                    }
-                }
+            // There are as many keys as a batch has frames.
+            let Some(place) = self.keys.get_mut(self.frames.len()) else { break };
+            match extract_into(batch.frame_mut(at), place) {
+                Ok(()) => self.frames.push(at),
                 Err(reason) => counters.drop(reason, 1),
             }
         }

@@ -251,6 +251,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         /// Against a map of place to owner: the bound holds, no place is given twice, and nobody loses
         /// a place to another while he has no more than his share.
         #[test]

@@ -121,6 +121,10 @@ fn forward(
     }
     translation.effects.learn = Some(Learn { vid, mac: source, port: port.id });
 
+    if destination == source {
+        return Err(DropReason::Hairpin);
+    }
+
     let receiver = match destination.is_group() {
         true => None,
         false => {

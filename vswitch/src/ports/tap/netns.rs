@@ -47,5 +47,5 @@ pub(super) fn within<T: Send>(
 
 /// Whether the file is on the kernel's file system of namespaces.
 fn is_namespace(file: &File) -> bool {
-    rustix::fs::fstatfs(file).is_ok_and(|on| on.f_type as i64 == i64::from(libc::NSFS_MAGIC))
+    rustix::fs::fstatfs(file).is_ok_and(|on| on.f_type == libc::NSFS_MAGIC)
 }

@@ -159,6 +159,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
+#![proptest_config(crate::properties::config())]
+
     /// With room for all, against a map of station to port and time.
     #[test]
     fn it_knows_what_a_plain_map_knows(steps in steps()) {

@@ -1,0 +1,225 @@
+//! The learning switch, held against a naive one: which frames leave by which port, with which bytes, and what is
+//! dropped for which reason. The naive one works on bytes, a frame at a time, without caches.
+
+mod harness;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use proptest::prelude::*;
+use strowger_packet::{Batch, DropReason, PortId};
+use strowger_vswitch::pipeline::cache::CacheLimits;
+use strowger_vswitch::pipeline::{Moment, Pipeline};
+use strowger_vswitch::ports::RxQueue;
+use strowger_vswitch::vlan::Mode;
+
+use harness::{TestPort, bridge_of, frame, mac, trunk, vid};
+
+const PORTS: usize = 5;
+const AGEING: u64 = 300;
+
+/// A switch as one would write it on a blackboard.
+struct Naive {
+    modes: Vec<Option<Mode>>,
+    stations: HashMap<(u16, [u8; 6]), (usize, u64)>,
+}
+
+enum Outcome {
+    Dropped(DropReason),
+    Sent(Vec<(usize, Vec<u8>)>),
+}
+
+impl Naive {
+    fn receive(&mut self, port: usize, bytes: &[u8], second: u64) -> Outcome {
+        self.stations.retain(|_, (_, seen)| second - *seen <= AGEING);
+        let Some(mode) = self.modes[port].clone() else { panic!("no such port") };
+        if bytes.len() < 14 {
+            return Outcome::Dropped(DropReason::Truncated);
+        }
+        let has_tag = matches!(bytes[12..14], [0x81, 0x00] | [0x88, 0xa8]);
+        let tag_vid = if has_tag { u16::from_be_bytes([bytes[14] & 0x0f, bytes[15]]) } else { 0 };
+        // VLAN of the frame, the frame without the bridge's tag, and that tag's first three bytes and a half.
+        let vlan = match &mode {
+            Mode::Tunnel(own) => Some(own.get()),
+            Mode::Access(own) => (tag_vid == 0).then_some(own.get()),
+            Mode::Trunk { allowed, native } => {
+                let native = native.map(|native| native.vid.get());
+                let vlan = if tag_vid == 0 { native.unwrap_or(0) } else { tag_vid };
+                (native == Some(vlan) || vlan < 4095 && allowed.contains(vid(vlan))).then_some(vlan)
+            }
+        };
+        let Some(vlan) = vlan else { return Outcome::Dropped(DropReason::VlanNotAllowed) };
+        let is_tunnel = matches!(mode, Mode::Tunnel(_));
+        let (inner, tpid, priority) = match has_tag && !is_tunnel {
+            true => {
+                ([&bytes[..12], &bytes[16..]].concat(), [bytes[12], bytes[13]], bytes[14] & 0xf0)
+            }
+            false => (bytes.to_vec(), if is_tunnel { [0x88, 0xa8] } else { [0x81, 0x00] }, 0),
+        };
+
+        let (dst, src): ([u8; 6], [u8; 6]) =
+            (bytes[..6].try_into().unwrap(), bytes[6..12].try_into().unwrap());
+        if dst[..5] == [0x01, 0x80, 0xc2, 0, 0] && dst[5] <= 0x0f {
+            return Outcome::Dropped(DropReason::ReservedAddress);
+        }
+        if src[0] & 1 == 1 || src == [0; 6] {
+            return Outcome::Dropped(DropReason::BadSource);
+        }
+        self.stations.insert((vlan, src), (port, second));
+
+        let form =
+            |other: usize| self.modes[other].as_ref().and_then(|mode| Self::tagged(mode, vlan));
+        let known = self.stations.get(&(vlan, dst)).map(|&(other, _)| other);
+        let known = known.filter(|&other| dst[0] & 1 == 0 && form(other).is_some());
+        let receivers: Vec<usize> = match known {
+            Some(other) if other == port => return Outcome::Dropped(DropReason::Hairpin),
+            Some(other) => vec![other],
+            None => (0..PORTS).filter(|&other| other != port && form(other).is_some()).collect(),
+        };
+        if receivers.is_empty() {
+            return Outcome::Dropped(DropReason::NoReceiver);
+        }
+        let send = |other: usize| match form(other) {
+            Some(true) => {
+                let [high, low] = vlan.to_be_bytes();
+                let tag = [tpid[0], tpid[1], priority | high, low];
+                (other, [&inner[..12], &tag, &inner[12..]].concat())
+            }
+            _ => (other, inner.clone()),
+        };
+        Outcome::Sent(receivers.into_iter().map(send).collect())
+    }
+
+    /// Whether a frame of a VLAN leaves with a tag; `None` if it does not leave at all.
+    fn tagged(mode: &Mode, vlan: u16) -> Option<bool> {
+        match mode {
+            Mode::Access(own) | Mode::Tunnel(own) => (own.get() == vlan).then_some(false),
+            Mode::Trunk { allowed, native } => match native {
+                Some(native) if native.vid.get() == vlan => Some(native.tagged && vlan != 0),
+                _ => allowed.contains(vid(vlan)).then_some(vlan != 0),
+            },
+        }
+    }
+}
+
+/// A frame, shown without its padding.
+#[derive(Clone, PartialEq)]
+struct Bytes(Vec<u8>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(30).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        write!(f, " ({} bytes)", self.0.len())
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Frames that come in by one port as one batch, or several if they are many.
+    Frames(usize, Vec<Bytes>),
+    Wait(u64),
+    /// Other VLAN settings for a port, or none: it leaves.
+    Change(usize, Option<Mode>),
+}
+
+fn modes() -> impl Strategy<Value = Mode> {
+    let number = prop_oneof![Just(10u16), Just(20u16)];
+    let native = (prop_oneof![Just(0u16), Just(10u16), Just(30u16)], any::<bool>());
+    prop_oneof![
+        2 => Just(Mode::default()),
+        3 => number.clone().prop_map(|number| Mode::Access(vid(number))),
+        1 => number.prop_map(|number| Mode::Tunnel(vid(number))),
+        3 => (proptest::sample::subsequence(vec![0u16, 10, 20, 30], 0..=4), proptest::option::of(native))
+            .prop_map(|(allowed, native)| trunk(&allowed, native)),
+    ]
+}
+
+fn frames() -> impl Strategy<Value = Bytes> {
+    let station = prop_oneof![
+        12 => (0u16..6).prop_map(mac),
+        1 => Just([0xff; 6]),
+        1 => Just([0x01, 0, 0x5e, 0, 0, 1]),
+        1 => (0u8..0x20).prop_map(|last| [0x01, 0x80, 0xc2, 0, 0, last]),
+        1 => Just([0; 6]),
+    ];
+    let tpid = prop_oneof![4 => Just(0x8100u16), 2 => Just(0x88a8), 1 => Just(0x9100)];
+    let vid =
+        prop_oneof![2 => Just(0u16), 4 => Just(10), 3 => Just(20), 1 => Just(30), 1 => Just(4095)];
+    let tci = (vid, 0u16..16).prop_map(|(vid, priority)| priority << 12 | vid);
+    let tags = proptest::collection::vec((tpid, tci), 0..3);
+    let whole = (station.clone(), station, tags, any::<u32>())
+        .prop_map(|(dst, src, tags, number)| frame(dst, src, &tags, number));
+    prop_oneof![40 => whole, 1 => proptest::collection::vec(any::<u8>(), 1..14)].prop_map(Bytes)
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        12 => (0..PORTS, proptest::collection::vec(frames(), 1..12)).prop_map(|(port, frames)| Step::Frames(port, frames)),
+        1 => (1u64..400).prop_map(Step::Wait),
+        1 => (0..PORTS, proptest::option::weighted(0.8, modes())).prop_map(|(port, mode)| Step::Change(port, mode)),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+proptest! {
+    #![proptest_config(harness::properties())]
+
+    #[test]
+    fn it_sends_what_a_naive_switch_sends(
+        first in proptest::collection::vec(modes(), PORTS),
+        steps in steps(),
+        small in any::<bool>(),
+    ) {
+        let ports: Vec<TestPort> = (0..PORTS).map(|_| TestPort::new(1, 1)).collect();
+        let (mut snapshot, stations) = bridge_of(&ports, &first);
+        let bridge = snapshot.bridges().next().unwrap().id;
+        let mut queues: Vec<RxQueue> = ports.iter().map(|port| port.recorder.rx(0)).collect();
+        let limits = if small { CacheLimits { flows: 4, masks: 1, exact: 8 } } else { CacheLimits::default() };
+        let (mut pipeline, mut batch) = (Pipeline::new(0, limits), Batch::default());
+        let mut naive = Naive { modes: first.into_iter().map(Some).collect(), stations: HashMap::new() };
+        let mut second = 0;
+        for step in steps {
+            // A second each, so that every flow stamps its source, and no station moves too often.
+            second += 1;
+            match step {
+                Step::Wait(seconds) => second += seconds,
+                Step::Change(at, mode) => {
+                    match &mode {
+                        Some(mode) => assert!(snapshot.put_port(ports[at].entry(at as u32, bridge, mode.clone()))),
+                        None => {
+                            snapshot.remove_port(PortId(at as u32));
+                            stations.forget(PortId(at as u32));
+                            naive.stations.retain(|_, (port, _)| *port != at);
+                        }
+                    }
+                    naive.modes[at] = mode;
+                }
+                Step::Frames(at, frames) => {
+                    if naive.modes[at].is_none() {
+                        continue;
+                    }
+                    let mut expected: Vec<Vec<Bytes>> = vec![Vec::new(); PORTS];
+                    let mut drops = ports[at].totals().drops;
+                    for bytes in &frames {
+                        match naive.receive(at, &bytes.0, second) {
+                            Outcome::Dropped(reason) => drops[reason as usize] += 1,
+                            Outcome::Sent(copies) => copies.into_iter().for_each(|(port, bytes)| expected[port].push(Bytes(bytes))),
+                        }
+                    }
+                    stations.age(second as u32, usize::MAX);
+                    ports[at].recorder.send(frames.into_iter().map(|frame| frame.0));
+                    while queues[at].rx_burst(PortId(at as u32), &mut batch, ports[at].counters.shard(0)) > 0 {
+                        pipeline.process(&mut batch, PortId(at as u32), &snapshot, Moment { millis: second * 1000 });
+                        batch.clear();
+                        queues[at].release();
+                    }
+                    for (port, expected) in ports.iter().zip(expected) {
+                        let sent: Vec<Bytes> = port.recorder.take().into_iter().map(|sent| Bytes(sent.bytes)).collect();
+                        prop_assert_eq!(sent, expected);
+                    }
+                    prop_assert_eq!(ports[at].totals().drops, drops);
+                }
+            }
+        }
+    }
+}
