@@ -25,7 +25,8 @@ if ! cargo fuzz --version >/dev/null 2>&1; then
     echo "fuzz-smoke: installing cargo-fuzz into $tools"
     # Unoptimised: it only starts cargo.
     env -u RUSTC_BOOTSTRAP CARGO_TARGET_DIR="$CARGO_TARGET_DIR/tools-build" \
-        cargo install --quiet cargo-fuzz --locked --debug --root "$tools"
+        cargo install --quiet cargo-fuzz --version 0.13.2 --locked --debug --root "$tools"
+    rm -rf "$CARGO_TARGET_DIR/tools-build"
 fi
 
 host=$(rustc -vV | sed -n 's/^host: //p')
