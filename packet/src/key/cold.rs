@@ -1,6 +1,6 @@
 //! What few frames have: kept beside the key, and only where it is in use.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// Fields beyond the [`FlowKey`](super::FlowKey). A frame that has none of them has no `ColdKey`, so a batch
 /// keeps an index or a box for the few that do, and a cache compares it only for a flow that has one.
@@ -46,11 +46,4 @@ pub struct TunnelKey {
     pub flags: u16,
     /// Geneve's options as they were on the wire (RFC 8926, 3.5): at most 252 bytes.
     pub options: Box<[u8]>,
-}
-
-impl Default for TunnelKey {
-    fn default() -> Self {
-        let none = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        Self { src: none, dst: none, tos: 0, ttl: 0, flags: 0, options: Box::default() }
-    }
 }

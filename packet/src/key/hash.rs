@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
 use super::{FlowKey, Fragment, Mask, Reached, WORDS};
+use crate::ip::Protocol;
 
 /// Secret words, chosen at random when the process first asks.
 struct Secrets {
@@ -48,26 +49,28 @@ impl FlowKey {
     #[must_use]
     pub fn symmetric_hash(&self) -> u32 {
         let secrets = &*SECRETS;
-        let ports = self.reached() == Reached::Transport && self.fragment() == Fragment::None;
         let (src, dst) = match self.reached() {
             Reached::Link => {
                 (u128::from(self.eth_src().to_bits()), u128::from(self.eth_dst().to_bits()))
             }
             _ => (self.ip_src(), self.ip_dst()),
         };
+        // ICMP has a type in their place, and an echo another one than its reply.
+        let ports = self.fragment() == Fragment::None
+            && matches!(self.ip_proto(), Protocol::TCP | Protocol::UDP | Protocol::SCTP);
         let (src_port, dst_port) = if ports { (self.l4_src(), self.l4_dst()) } else { (0, 0) };
-        let sum =
-            side(src, src_port, &secrets.words).wrapping_add(side(dst, dst_port, &secrets.words));
-        (finish(sum, secrets.last) >> 32) as u32
+        let ends = end(src, src_port, secrets).wrapping_add(end(dst, dst_port, secrets));
+        (finish(ends, secrets.last) >> 32) as u32
     }
 }
 
-/// One end of a conversation. Ends are added, so that their order does not matter.
+/// One end of a conversation. Ends are added, so that their order does not matter; within an end address and
+/// port are multiplied, so that ports cannot change sides.
 #[inline]
-fn side(address: u128, port: u16, key: &[u64; WORDS]) -> u128 {
-    let high = ((address >> 64) as u64).wrapping_add(key[0]);
-    let low = (address as u64).wrapping_add(key[1]);
-    product(high, low).wrapping_add(product(u64::from(port).wrapping_add(key[2]), key[3] | 1))
+fn end(address: u128, port: u16, secrets: &Secrets) -> u128 {
+    let [first, second, ..] = secrets.words;
+    let high = (address >> 64) as u64 ^ u64::from(port) << 48;
+    product(high.wrapping_add(first), (address as u64).wrapping_add(second))
 }
 
 /// NH of all pairs, spread over 64 bits.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-use super::{FlowKey, WORDS, debug_fields};
+use super::fields::debug_fields;
+use super::{FlowKey, WORDS};
 
 /// Which bits of a [`FlowKey`] matter; the same layout. Each field has a constant, and they join by `|`:
 /// `mask |= Mask::ETH_DST | Mask::OUTER_TCI`.

@@ -1,7 +1,11 @@
 //! A second parser for the tests: plain slices and numbers, none of the views, no care for speed.
 
 use super::*;
+use crate::arp::Operation;
+use crate::ethernet::MacAddress;
+use crate::ip::Protocol;
 use crate::layers::{Layers, Network, Transport};
+use crate::tcp::Flags;
 
 fn number(bytes: &[u8]) -> u128 {
     bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))

@@ -1,5 +1,11 @@
+use super::fields::FIELDS;
 use super::*;
+use crate::PortId;
+use crate::arp::Operation;
+use crate::ethernet::MacAddress;
+use crate::ip::Protocol;
 use crate::layers::{Layers, Network, Transport};
+use crate::tcp::Flags;
 use crate::{Claims, DropReason, Frame};
 use proptest::prelude::*;
 
@@ -301,7 +307,9 @@ fn conversations_hash_the_same_both_ways() {
         back.set_eth_dst(key.eth_src());
         back.set_ip_src(key.ip_dst());
         back.set_ip_dst(key.ip_src());
-        if !matches!(key.ip_proto(), Protocol::ICMP | Protocol::ICMPV6) {
+        if matches!(key.ip_proto(), Protocol::ICMP | Protocol::ICMPV6) {
+            back.set_icmp_type(key.icmp_type() ^ 8);
+        } else {
             back.set_l4_src(key.l4_dst());
             back.set_l4_dst(key.l4_src());
         }
@@ -317,6 +325,10 @@ fn all_packets_of_a_conversation_hash_the_same_whatever_else_they_say() {
     other.set_ip_ttl(1);
     other.set_in_port(PortId(8));
     assert_eq!(key.symmetric_hash(), other.symmetric_hash());
+    // Ports that change sides make another conversation. (A chance of 2^-32 over the secrets each.)
+    other.set_l4_src(key.l4_dst());
+    other.set_l4_dst(key.l4_src());
+    assert_ne!(key.symmetric_hash(), other.symmetric_hash());
     other.set_l4_src(1);
     assert_ne!(key.symmetric_hash(), other.symmetric_hash());
     // Both fragments of a datagram go the same way, with ports or without.
