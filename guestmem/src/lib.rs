@@ -25,6 +25,7 @@ mod segment;
 
 pub use area::{Area, Plain, Table, Word};
 pub use buffer::Buffer;
+pub use copy::full_barrier;
 pub use fault::install_fault_handler;
 pub use iovec::{MAX_IOVECS, writev};
 pub use mapping::MapError;

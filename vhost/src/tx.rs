@@ -24,8 +24,6 @@ const MAX_BUFFERS: usize = 256;
 /// The most pieces of memory that one burst reserves for frames that do not fit a single buffer: 64 frames of
 /// 64 KiB in buffers of 1.5 KiB are 2,752.
 const MAX_RESERVED: usize = 8192;
-/// How many chains are read at once for a frame that needs several.
-const LOOK_AHEAD: usize = 16;
 /// How often a burst looks again for buffers when there are none.
 const FULL_RETRIES: usize = 16;
 
@@ -49,7 +47,8 @@ pub struct TxQueue {
     known: usize,
     reserved: Vec<Reserved>,
     pieces: Vec<SegmentMut>,
-    scratch: Scratch,
+    /// Not there while it is in use.
+    scratch: Option<Box<Scratch>>,
     burst: Burst,
     broken: bool,
     call: Option<Notifier>,
@@ -128,7 +127,7 @@ impl TxQueue {
             known: 0,
             reserved: Vec::with_capacity(MAX_BUFFERS),
             pieces: Vec::with_capacity(MAX_BUFFERS + MAX_PIECES),
-            scratch: Scratch::default(),
+            scratch: Some(Box::default()),
             burst: Burst::default(),
             broken: false,
             call,
@@ -206,9 +205,9 @@ impl TxQueue {
         frames: &[FrameRef],
         counters: &Shard,
     ) -> Result<(), Broken> {
-        for (index, &at) in frames.iter().enumerate() {
+        for &at in frames {
             if self.at == self.known {
-                self.look_ahead(frames.len() - index)?;
+                self.look_ahead()?;
             }
             let frame = batch.frame(at);
             let done = if self.accepts.takes(frame.offload) {
@@ -233,13 +232,13 @@ impl TxQueue {
     /// Does in software what the guest does not.
     #[cold]
     fn deliver_in_pieces(&mut self, batch: &Batch, at: FrameRef) -> Result<(), Failure> {
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = self.scratch.take().unwrap_or_default();
         let mut done = Ok(());
         let cut = egress::for_each_piece(batch, at, self.accepts, &mut scratch, |piece| {
             done = self.deliver(piece);
             if done.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
         cut.map_err(Failure::Dropped)?;
         done
     }
@@ -280,7 +279,7 @@ impl TxQueue {
         self.pieces.clear();
         let mut room = 0u64;
         while room < need as u64 {
-            if self.at == self.known && self.look_ahead(LOOK_AHEAD)? == 0 {
+            if self.at == self.known && self.look_ahead()? == 0 {
                 return Err(self.cancel(DropReason::QueueFull));
             }
             if self.reserved.len() == if self.mergeable { MAX_BUFFERS } else { 1 } {
@@ -348,15 +347,14 @@ impl TxQueue {
         }
     }
 
-    /// Reads what is known of the next chains, `wanted` of them or fewer, and has their memory fetched. Returns
-    /// how many there are.
-    fn look_ahead(&mut self, wanted: usize) -> Result<usize, Broken> {
-        let wanted = wanted.min(MAX_FRAMES);
-        let mut known = self.ring.available(wanted as u16)?;
+    /// Reads the heads of the next chains, as many as a batch may need, and looks at the first of them. What this
+    /// burst leaves over the next one finds fetched. Returns how many there are.
+    fn look_ahead(&mut self) -> Result<usize, Broken> {
+        let mut known = self.ring.available(MAX_FRAMES as u16)?;
         if known == 0 && !self.burst.full {
             known = self.look_again()?;
         }
-        let count = usize::from(known).min(wanted);
+        let count = usize::from(known).min(MAX_FRAMES);
         for (index, ahead) in self.ahead.iter_mut().take(count).enumerate() {
             ahead.head = self.ring.head(index as u16);
         }

@@ -11,10 +11,9 @@
 //! `Acquire` when the guest's is loaded. Asking for wake-ups needs a full barrier between our store and the load
 //! of the other side's word (2.7.7.1 and 2.7.10).
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::fence;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use strowger_guestmem::{Area, Table, UserAddr, Word};
+use strowger_guestmem::{Area, Table, UserAddr, Word, full_barrier};
 
 use super::{Broken, MAX_RING_SIZE, RingConfig, RingError, feature};
 
@@ -214,7 +213,7 @@ impl Split {
         self.announced = new;
         // The guest stores its wish and then looks at our index; we stored the index and now look at its wish.
         // Without a full barrier on both sides each could miss the other (virtio 1.2, 2.7.7.2).
-        fence(SeqCst);
+        full_barrier();
         match &self.wakes.events {
             // 2.7.7.2: the index that the guest named was passed by the last publication.
             Some((used_event, _)) => {
@@ -232,7 +231,7 @@ impl Split {
             None => self.wakes.used_flags.store(0, Relaxed),
         }
         // As in `must_interrupt`, from the other side (2.7.10).
-        fence(SeqCst);
+        full_barrier();
         Ok(self.available(self.size)? > 0)
     }
 
