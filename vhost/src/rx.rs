@@ -191,7 +191,7 @@ impl RxQueue {
     }
 
     /// Reads the first descriptor of a chain whose turn comes soon, and has its buffer fetched.
-    #[inline]
+    #[inline(always)]
     fn look(&mut self, index: usize) {
         let head = self.heads[index];
         self.ring.prefetch_descriptor(self.heads[(index + AHEAD) % MAX_FRAMES]);

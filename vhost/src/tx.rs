@@ -243,7 +243,7 @@ impl TxQueue {
         done
     }
 
-    #[inline]
+    #[inline(always)]
     fn deliver(&mut self, piece: Piece<'_>) -> Result<(), Failure> {
         let len = piece.head.len() + piece.tail_len;
         let need = self.header + len;
@@ -265,11 +265,18 @@ impl TxQueue {
             self.next_chain();
             self.ring.put(head, need as u32);
         } else {
-            self.reserve(need)?;
-            self.fill(piece, need);
+            self.deliver_spread(piece, need)?;
         }
         self.burst.frames += 1;
         self.burst.bytes += len;
+        Ok(())
+    }
+
+    /// Delivers a frame that the next chain does not hold, or not in one buffer.
+    #[inline(never)]
+    fn deliver_spread(&mut self, piece: Piece<'_>, need: usize) -> Result<(), Failure> {
+        self.reserve(need)?;
+        self.fill(piece, need);
         Ok(())
     }
 
@@ -368,7 +375,7 @@ impl TxQueue {
     }
 
     /// Reads the first descriptor of the next chain that was not looked at, and has its buffer fetched.
-    #[inline]
+    #[inline(always)]
     fn look(&mut self) {
         let later = self.ahead[(self.looked + AHEAD) % MAX_FRAMES].head;
         self.ring.prefetch_descriptor(later);
@@ -384,7 +391,7 @@ impl TxQueue {
     }
 
     /// Takes the next chain, of which there must be one.
-    #[inline]
+    #[inline(always)]
     fn next_chain(&mut self) -> Ahead {
         let chain = self.ahead[self.at];
         self.at += 1;
