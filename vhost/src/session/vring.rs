@@ -109,11 +109,12 @@ impl Vring {
         self.kick = None;
     }
 
-    /// Forgets everything but what the front end sends only once: whom to call, and whom to tell of errors.
+    /// Forgets everything but what the front end sends only once: whom to call, and whom to tell of errors. The
+    /// base stays too: QEMU 7.2 sets the status to 0 and then asks where each ring stopped; when it starts one it
+    /// always says where.
     pub(super) fn reset(&mut self) {
         self.size = None;
         self.addresses = None;
-        self.base = 0;
         self.kick = None;
     }
 

@@ -195,6 +195,26 @@ fn a_device_that_is_reset_starts_anew() {
     assert_eq!(forwarder.started(0), (0, 0));
 }
 
+/// QEMU 7.2 does so when it pauses a guest, and goes on from the answer.
+#[test]
+fn a_ring_of_a_device_that_was_reset_says_where_it_stopped() {
+    let (forwarder, mut one, mut two) = guests();
+    exchange(&mut one, &mut two, 0, 30, &[64]);
+    exchange(&mut two, &mut one, 30, 30, &[64]);
+    let bases = [one.ring(RECEIVE).used_index(), one.ring(TRANSMIT).used_index()];
+    assert!(bases.iter().all(|&base| base >= 30), "{bases:?}");
+    one.request(Request::SetStatus, &0u64.to_ne_bytes(), &[]).unwrap();
+    assert_eq!(forwarder.started(0), (0, 0));
+    for ring in [RECEIVE, TRANSMIT] {
+        let base = one.stop_ring(ring).unwrap();
+        assert_eq!(base, bases[usize::from(ring)]);
+        one.start_ring(ring, base).unwrap();
+        one.enable(ring, true).unwrap();
+    }
+    exchange(&mut one, &mut two, 60, 30, &[64]);
+    exchange(&mut two, &mut one, 90, 30, &[64]);
+}
+
 #[test]
 fn all_rings_are_disabled_when_the_owner_goes() {
     let (forwarder, mut one, _two) = guests();
