@@ -25,7 +25,7 @@ fn guest(scene: &Scene, number: u32) -> GuestBuilder<'_> {
 /// Has a guest send without end to an address, and waits until the switch moves those frames.
 fn send_for_ever(switch: &Switch, guest: &Guest, to: &str) -> Result {
     guest.reach(to)?;
-    guest.run(&format!("datagrams send {to}:9 1000000000 1000 >/dev/null 2>&1 &"))?;
+    guest.run(&format!("datagrams send {to}:9 1000000000 1000 10 >/dev/null 2>&1 &"))?;
     moving(switch, guest.name())
 }
 

@@ -1,6 +1,8 @@
 //! Numbered UDP datagrams, sent and counted: what busybox has no command for.
 //!
-//! `datagrams send ADDRESS:PORT COUNT SIZE` sends them to a unicast, broadcast or multicast address.
+//! `datagrams send ADDRESS:PORT COUNT SIZE` sends them to a unicast, broadcast or multicast address,
+//! at once, or with `PAUSE` milliseconds of rest after each [`ROUND`], so that a guest that sends
+//! for ever leaves the others their processor.
 //! `datagrams receive PORT [GROUP]` prints `listening`, receives until one says that it is the last,
 //! and prints `whole N broken N repeated N`.
 //!
@@ -10,22 +12,26 @@
 #![expect(clippy::print_stdout, reason = "a command's answer")]
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::time::Duration;
 
 /// Magic word, number, count, size: each 8 bytes, big-endian.
 const HEADER: usize = 32;
 const MAGIC: u64 = 0x5354_524f_5747_4552;
 /// The last datagram is sent this often, so that a receiver that lost one learns of the end.
 const LAST_SENT: u64 = 20;
+/// Datagrams between two rests.
+const ROUND: u64 = 32;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match *words.as_slice() {
-        ["send", to, count, size] => send(to, count, size),
+        ["send", to, count, size] => send(to, count, size, "0"),
+        ["send", to, count, size, pause] => send(to, count, size, pause),
         ["receive", port] => receive(port, None),
         ["receive", port, group] => receive(port, Some(group)),
         _ => {
-            Err("usage: datagrams send ADDRESS:PORT COUNT SIZE | datagrams receive PORT [GROUP]"
+            Err("usage: datagrams send ADDRESS:PORT COUNT SIZE [PAUSE] | datagrams receive PORT [GROUP]"
                 .into())
         }
     };
@@ -37,7 +43,8 @@ fn main() {
 
 type Done = Result<(), Box<dyn std::error::Error>>;
 
-fn send(to: &str, count: &str, size: &str) -> Done {
+fn send(to: &str, count: &str, size: &str, pause: &str) -> Done {
+    let pause = Duration::from_millis(pause.parse()?);
     let (count, size) = (count.parse::<u64>()?, size.parse::<usize>()?.max(HEADER));
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.set_broadcast(true)?;
@@ -46,6 +53,9 @@ fn send(to: &str, count: &str, size: &str) -> Done {
         // A full queue of our own is no loss on the way: try again.
         while socket.send(&datagram(number, count, size)).is_err() {
             std::thread::yield_now();
+        }
+        if number % ROUND == 0 {
+            std::thread::sleep(pause);
         }
     }
     println!("sent {}", count + LAST_SENT);
