@@ -1,5 +1,7 @@
 //! Frames that hit the cache allocate nothing: not when they are extracted, looked up, tagged, flooded or sent.
 
+#![allow(clippy::unwrap_used, reason = "what the tests are helped by fails as they do")]
+
 mod harness;
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,6 +1,8 @@
 //! Frames through a real engine, between recorder ports. Every wait is for something that must happen, with a minute's
 //! bound; nothing depends on how fast it does.
 
+#![allow(clippy::unwrap_used, reason = "what the tests are helped by fails as they do")]
+
 mod harness;
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! The learning switch, held against a naive one: which frames leave by which port, with which bytes, and what is
 //! dropped for which reason. The naive one works on bytes, a frame at a time, without caches.
 
+#![allow(clippy::unwrap_used, reason = "what the tests are helped by fails as they do")]
+
 mod harness;
 
 use std::collections::HashMap;
