@@ -224,6 +224,7 @@ impl Shared {
         }
         let end = Session::new(self, socket).run();
         let stopped = matches!(end, SessionEnd::Channel(ChannelError::Stopped));
+        let goes_on = !stopped && !matches!(end, SessionEnd::Stalled);
         self.update(|status| {
             *status = PortStatus {
                 connections: status.connections,
@@ -234,7 +235,7 @@ impl Shared {
         if !stopped && let Some(suppressed) = self.log_limit.allow() {
             warn!(port = self.config.name, suppressed, "the connection ended: {end}");
         }
-        !stopped
+        goes_on
     }
 }
 

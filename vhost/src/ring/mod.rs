@@ -3,7 +3,7 @@
 //! * [`split`]: the split ring's layout in guest memory (virtio 1.2, 2.7). Another format is another such file.
 //! * [`chain`]: a descriptor chain, walked once into private memory, with a bound.
 //! * [`header`]: the virtio-net header before each frame.
-//! * [`notifier`]: the kick and call descriptors.
+//! * [`notifier`]: the kick and call descriptors. [`watch`]: writes to them that a front end makes wait.
 //!
 //! All bounds of a ring are established when it starts; after that indices are masked. Nothing here believes a
 //! guest: an index that jumps breaks the ring, a bad chain is returned unused.
@@ -12,6 +12,7 @@ pub(crate) mod chain;
 pub(crate) mod header;
 pub(crate) mod notifier;
 pub(crate) mod split;
+pub(crate) mod watch;
 
 use std::io;
 use std::os::fd::OwnedFd;

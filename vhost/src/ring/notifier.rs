@@ -8,7 +8,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::ReadWriteFlags;
 
-use super::RingError;
+use super::{RingError, watch};
 
 /// An eventfd of the front end's, never waited for.
 #[derive(Clone, Debug)]
@@ -24,6 +24,7 @@ impl Notifier {
         }
         let flags = fcntl_getfl(fd).map_err(io::Error::from)?;
         fcntl_setfl(fd, flags | OFlags::NONBLOCK).map_err(io::Error::from)?;
+        watch::register(fd)?;
         Ok(Self(Arc::clone(fd)))
     }
 
@@ -37,10 +38,9 @@ impl Notifier {
         self.0.as_fd()
     }
 
-    /// Wakes the other side.
+    /// Wakes the other side. Never waits longer than [`watch`] allows, whatever the front end does to the file.
     pub(crate) fn signal(&self) {
-        // Refused only if the counter is full, and then the other side has a wake-up to come.
-        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+        watch::signal(&self.0);
     }
 
     /// Takes the wake-ups that have come.

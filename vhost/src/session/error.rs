@@ -56,4 +56,9 @@ pub(crate) enum SessionEnd {
     Channel(#[from] ChannelError),
     #[error("{0}; the connection was closed since the front end asks for no acknowledgement")]
     Refused(RequestError),
+    #[error(
+        "the front end made a write to a call or error descriptor wait, and a worker with it; the port stays closed \
+         until it is opened anew"
+    )]
+    Stalled,
 }

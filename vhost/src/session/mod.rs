@@ -98,11 +98,19 @@ impl<'a> Session<'a> {
         };
         self.stop_rings();
         self.publish();
-        end
+        if self.is_stalled() { SessionEnd::Stalled } else { end }
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.rings.iter().any(Vring::is_stalled)
     }
 
     fn serve_one(&mut self) -> Result<(), SessionEnd> {
         let Message { header, body, fds } = self.channel.receive()?;
+        // Before it can give the ring other descriptors.
+        if self.is_stalled() {
+            return Err(SessionEnd::Stalled);
+        }
         let got = fds.len();
         let (fds, closed) = self.shared.disposal().sort(fds, self.shared.stop())?;
         let message = Parts { body, fds, got, closed };

@@ -14,7 +14,7 @@ use super::error::RequestError;
 use crate::{
     Host, RxQueue, TxQueue,
     protocol::{Features, payload::VringAddresses},
-    ring::{RingConfig, RingError},
+    ring::{RingConfig, RingError, watch},
 };
 
 /// The largest ring of virtio (virtio 1.2, 2.7).
@@ -61,6 +61,11 @@ impl Vring {
     /// Whether frames go through it: started and enabled.
     pub(super) fn is_up(&self) -> bool {
         self.running && self.enabled.load(Ordering::Relaxed)
+    }
+
+    /// Whether its front end made a write to one of its descriptors wait.
+    pub(super) fn is_stalled(&self) -> bool {
+        [&self.call, &self.error].into_iter().flatten().any(watch::is_stalled)
     }
 
     pub(super) fn is_running(&self) -> bool {

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use rustix::fs::ftruncate;
 use strowger_fake_frontend::{
-    Descriptor, Error, Region, Settings, flags,
+    Descriptor, Error, Region, Request, Settings, flags,
     frame::{mac, numbered},
 };
 use strowger_packet::DropReason;
@@ -194,14 +194,15 @@ fn a_file_whose_server_never_answers_stalls_nobody() {
     let region = Region { guest: 1 << 40, size: 4096, user: 1 << 40, offset: 0 };
     let refused = one.add_region(region, file.fd());
     assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
-    let refused = one.ring_fd(strowger_fake_frontend::Request::SetVringKick, 1, Some(file.fd()));
+    let refused = one.ring_fd(Request::SetVringKick, 1, Some(file.fd()));
     assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
     exchange(&mut one, &mut two, 0, 20, &[64]);
     witness.check();
     // So many that the port has no more threads to close them with: it still closes.
     for _ in 0..8 {
         let body = [&[0; 8], region.emit().as_slice()].concat();
-        one.channel().send(37, 0, &body, &[file.fd()]).unwrap();
+        let flags = strowger_fake_frontend::channel::NEED_REPLY;
+        one.channel().send(Request::AddMemReg as u32, flags, &body, &[file.fd()]).unwrap();
     }
     forwarder.close(0);
     witness.check();

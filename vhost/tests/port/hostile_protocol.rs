@@ -5,7 +5,11 @@ use std::{
     path::PathBuf,
 };
 
-use strowger_fake_frontend::{Channel, Error, FrontEnd, Request, Settings, features::protocol};
+use strowger_fake_frontend::{
+    Channel, Error, FrontEnd, Request, Settings,
+    features::protocol,
+    frame::{mac, numbered},
+};
 
 use crate::forwarder::{Forwarder, Witness, exchange};
 
@@ -162,4 +166,37 @@ fn noise_ends_the_connection() {
     let mut one = forwarder.attach(0, Settings::default());
     let mut two = forwarder.attach(1, Settings::default());
     exchange(&mut one, &mut two, 0, 20, &[64]);
+}
+
+#[test]
+fn a_call_descriptor_that_blocks_closes_its_port_and_frees_the_worker() {
+    let mut forwarder = Forwarder::new(4);
+    let mut witness = Witness::new(&forwarder);
+    let mut one = forwarder.attach(0, Settings::default());
+    let mut two = forwarder.attach(1, Settings::default());
+    exchange(&mut one, &mut two, 0, 20, &[64]);
+    // Full to the brim, and no longer one that says so instead of waiting.
+    let call = two.ring(0).call_fd();
+    let _ = two.ring(0).take_calls();
+    rustix::io::write(call, &(u64::MAX - 1).to_ne_bytes()).unwrap();
+    rustix::fs::fcntl_setfl(call, rustix::fs::OFlags::empty()).unwrap();
+    two.ring(0).arm();
+    one.send(&numbered(mac(2), mac(1), 0, 64)).unwrap();
+    one.pair(0).transmit.drain().unwrap();
+    witness.check();
+    // The port finds out with the next message at the latest, and stays closed.
+    two.channel().send(Request::SetOwner as u32, 0, &[], &[]).unwrap();
+    two.channel().wait_closed().unwrap();
+    let status = forwarder.wait_status(1, |status| !status.connected);
+    assert!(status.last_error.unwrap().contains("stays closed"));
+    strowger_fake_frontend::wait::until("the end of its socket", || {
+        (!forwarder.path(1).exists()).then_some(())
+    })
+    .unwrap();
+    witness.check();
+    // Opened anew, it serves again.
+    forwarder.close(1);
+    forwarder.open(1, strowger_vhost::Role::Server);
+    let mut two = forwarder.attach(1, Settings::default());
+    exchange(&mut one, &mut two, 20, 20, &[64]);
 }
