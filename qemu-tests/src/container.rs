@@ -9,7 +9,7 @@ use crate::guest::image_dir;
 use crate::process::{call, exit_code};
 use crate::{DEADLINE, Error, Machine, Output, Result, Scene};
 
-const PREFIX: &str = "strowger-";
+const PREFIX: &str = "strowger-guests-";
 
 /// A network namespace with commands in it. Its processes and itself go when this value goes.
 pub struct Container {

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use strowger_qemu_tests::{Guest, Machine, Result, Role, Scene, Switch, until};
+use strowger_qemu_tests::{Guest, HugePages, Machine, Result, Role, Scene, Switch, until};
 
 /// What each guest pair's test begins with: two guests that are ready, and a switch between.
 fn pair(scene: &Scene) -> Result<(Switch, Guest, Guest)> {
@@ -98,6 +98,34 @@ fn guests_talk_where_qemu_listens_and_the_switch_connects() {
         g1.reach("10.0.0.2")?;
         g2.ping_all("10.0.0.1", 5, 1000)?;
         assert_eq!(switch.status()?.stations("br0")?, 2);
+        Ok(())
+    });
+}
+
+/// Where the machine has no huge pages to give, the guest is an ordinary one.
+#[test]
+fn a_guest_on_huge_pages_talks_to_one_without() {
+    Scene::play("guests-huge-pages", |scene| {
+        // 128 MiB; before the guest, so that it is dropped after it.
+        let pages = HugePages::reserve(64)?;
+        let switch = Switch::builder(scene)
+            .port(&scene.server_port("g1"))
+            .port(&scene.server_port("g2"))
+            .start()?;
+        let g1 = Guest::builder(scene, "g1").address("10.0.0.1/24").memory(128);
+        let g1 = if pages.is_some() { g1.huge_pages() } else { g1 }.start()?;
+        let g2 = Guest::builder(scene, "g2").address("10.0.0.2/24").start()?;
+        g1.ready()?;
+        g2.ready()?;
+        g1.reach("10.0.0.2")?;
+        let (one, two) = (g1.serve("one", 8)?, g2.serve("two", 8)?);
+        assert_eq!(g2.fetch("10.0.0.1", "one")?, one, "from huge pages");
+        assert_eq!(g1.fetch("10.0.0.2", "two")?, two, "to huge pages");
+        // The switch lets go of the pages before they are given back.
+        drop(g1);
+        until("the port of the guest that went is down", || Ok(!switch.status()?.port("g1")?.up))?;
+        assert!(switch.stop()?.success());
+        drop(pages);
         Ok(())
     });
 }

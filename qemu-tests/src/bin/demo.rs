@@ -47,12 +47,9 @@ fn play(scene: &Scene) -> Result {
                 .start()
         })?;
     let (guest1, guest2) = step("two QEMU guests boot: Debian's kernel, busybox", || {
-        let tagged = "ip link add link eth0 name vlan20 type vlan id 20
-                      ip link set vlan20 up
-                      ip addr add 10.0.20.2/24 dev vlan20";
         let guest = |name| Guest::builder(scene, name).memory(256);
         let guest1 = guest("guest1").address("10.0.0.1/24").address("10.0.20.1/24").start()?;
-        let guest2 = guest("guest2").address("10.0.0.2/24").setup(tagged).start()?;
+        let guest2 = guest("guest2").address("10.0.0.2/24").start()?;
         container.address("tap0", "10.0.0.3/24")?;
         container.address("tap20", "10.0.20.3/24")?;
         guest1.ready()?;
@@ -87,6 +84,11 @@ fn play(scene: &Scene) -> Result {
         ensure(!reached && heard == 0, || format!("reached: {reached}; frames heard: {heard}"))
     })?;
     step("and guest2, which tags its frames with VLAN 20, reaches it", || {
+        guest2.run(
+            "ip link add link eth0 name vlan20 type vlan id 20
+             ip link set vlan20 up
+             ip addr add 10.0.20.2/24 dev vlan20",
+        )?;
         guest2.reach("10.0.20.3")?;
         container.reach("10.0.20.2")
     })?;
