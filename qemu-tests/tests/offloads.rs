@@ -29,6 +29,7 @@ fn exchange(name: &str, change: impl FnOnce(GuestBuilder) -> GuestBuilder) {
 }
 
 #[test]
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the method is of one lifetime only")]
 fn a_guest_without_any_offload() {
     exchange("offloads-none", |guest| guest.without_offloads());
 }
