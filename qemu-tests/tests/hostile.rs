@@ -88,6 +88,7 @@ impl<'a> Town<'a> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn wrong(error: strowger_fake_frontend::Error) -> Error {
     Error::Wrong(error.to_string())
 }
