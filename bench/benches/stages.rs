@@ -6,12 +6,9 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends")]
 
-use std::{
-    os::fd::OwnedFd,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Release},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Release},
 };
 
 use divan::{AllocProfiler, Bencher, counter::ItemsCount};
@@ -264,7 +261,7 @@ impl Guest {
         }
         let region =
             Region { guest: GuestAddr(GUEST), user: UserAddr(USER), size: MEMORY, offset: 0 };
-        let memory = Memory::default().with(region, OwnedFd::from(file)).unwrap();
+        let memory = Memory::default().with(region, file).unwrap();
         let available = memory.area(UserAddr(USER + AVAILABLE), 4, 2).unwrap();
         Self { memory, available, index: 0 }
     }

@@ -46,33 +46,53 @@ pub struct Sample {
     pub figures: Figures,
 }
 
-/// Runs all rounds; `progress` is told each sample.
+/// How often a turn is begun before the run ends: the traffic's side and Open vSwitch share a core while they
+/// connect, and give up on each other when something else keeps it.
+const ATTEMPTS: usize = 3;
+
+/// What the caller is told meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A measurement.
+    Measured(&'a Sample),
+    /// A turn went wrong, and begins again; nothing of it counts.
+    Again(&'a Error),
+}
+
+/// Runs all rounds, adding to `samples`, so that what was measured is there whatever ends the run.
 ///
 /// # Errors
-/// The first thing that goes wrong ends it: half a comparison says nothing.
-pub fn run(plan: &Plan, mut progress: impl FnMut(&Sample)) -> Result<Vec<Sample>> {
-    let mut samples = Vec::new();
+/// What went wrong in the last attempt at a turn; [`Error::Interrupted`] and [`Error::Missing`] at once.
+pub fn run(
+    plan: &Plan,
+    samples: &mut Vec<Sample>,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Result<()> {
     for round in 0..plan.rounds {
         for &mode in &plan.modes {
             for &peer in plan.peers.iter().filter(|peer| peer.does(mode)) {
-                turn(plan, round, mode, peer, &mut |sample| {
-                    progress(&sample);
-                    samples.push(sample);
-                })?;
+                let mut attempt = 1;
+                let taken = loop {
+                    match turn(plan, round, mode, peer) {
+                        Ok(taken) => break taken,
+                        Err(error @ (Error::Interrupted | Error::Missing { .. })) => {
+                            return Err(error);
+                        }
+                        Err(error) if attempt == ATTEMPTS => return Err(error),
+                        Err(error) => progress(Progress::Again(&error)),
+                    }
+                    attempt += 1;
+                };
+                taken.iter().for_each(|sample| progress(Progress::Measured(sample)));
+                samples.extend(taken);
             }
         }
     }
-    Ok(samples)
+    Ok(())
 }
 
 /// One switch's turn in one mode: all sizes.
-fn turn(
-    plan: &Plan,
-    round: usize,
-    mode: Mode,
-    peer: Peer,
-    done: &mut dyn FnMut(Sample),
-) -> Result<()> {
+fn turn(plan: &Plan, round: usize, mode: Mode, peer: Peer) -> Result<Vec<Sample>> {
     let run = tempfile::Builder::new()
         .prefix("strowger-bench-")
         .tempdir()
@@ -87,12 +107,13 @@ fn turn(
         logs,
         sockets,
     };
+    let mut samples = Vec::new();
     let mut switch = peer.start(mode, &place)?;
     for &size in &plan.sizes {
         let log = place.logs.join(format!("traffic-{size}.log"));
         let mut traffic = Traffic::start(&place, log)?;
         let (seen, figures) = traffic.measure(size, plan.time, &mut *switch)?;
-        done(Sample { round, mode, size, peer, seen, figures });
+        samples.push(Sample { round, mode, size, peer, seen, figures });
         drop(traffic);
         for socket in &place.sockets {
             // testpmd removes its sockets; one that it left would be taken for a listening one.
@@ -101,5 +122,5 @@ fn turn(
             }
         }
     }
-    Ok(())
+    Ok(samples)
 }

@@ -13,7 +13,8 @@ use std::{
 
 use clap::Parser;
 use strowger_bench::{
-    Error, Result, SWITCH_CORE, compare,
+    Error, Result, SWITCH_CORE,
+    compare::{self, Progress},
     huge_pages::HugePages,
     idle,
     peer::{Mode, Peer},
@@ -92,26 +93,39 @@ fn run(arguments: &Arguments) -> Result<()> {
             ceiling,
             logs: logs.clone(),
         };
-        report.samples = compare::run(&plan, |sample| {
-            eprintln!(
-                "round {}, {}, {} bytes, {}: {:.2} Mpps",
-                sample.round + 1,
-                sample.mode,
-                sample.size,
-                sample.peer,
-                sample.seen.rx_pps / 1e6
-            );
-        })?;
+        let run = compare::run(&plan, &mut report.samples, tell);
+        if run.is_err() && !report.samples.is_empty() {
+            report.about.push(("cut short".into(), "what was measured before an error".into()));
+            save(&report, &arguments.out)?;
+        }
+        run?;
     }
     if let Some(seconds) = arguments.idle {
         let time = Duration::from_secs(seconds.max(1));
         report.idle = Some(idle::measure(&strowger, time, &logs)?);
     }
-    let page = report.markdown();
-    write(&arguments.out.join("bench.json"), &format!("{:#}\n", report.json()))?;
-    write(&arguments.out.join("bench.md"), &page)?;
-    println!("{page}");
+    save(&report, &arguments.out)?;
+    println!("{}", report.markdown());
     Ok(())
+}
+
+fn tell(progress: Progress<'_>) {
+    match progress {
+        Progress::Measured(sample) => eprintln!(
+            "round {}, {}, {} bytes, {}: {:.2} Mpps",
+            sample.round + 1,
+            sample.mode,
+            sample.size,
+            sample.peer,
+            sample.seen.rx_pps / 1e6
+        ),
+        Progress::Again(error) => eprintln!("this turn begins again: {error}"),
+    }
+}
+
+fn save(report: &Report, out: &Path) -> Result<()> {
+    write(&out.join("bench.json"), &format!("{:#}\n", report.json()))?;
+    write(&out.join("bench.md"), &report.markdown())
 }
 
 /// Checks the machine and the programs; gives what a reader of the figures must know of them.
