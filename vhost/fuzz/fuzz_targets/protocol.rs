@@ -15,9 +15,10 @@ use libfuzzer_sys::fuzz_target;
 use rustix::{
     event::{EventfdFlags, eventfd},
     fs::{MemfdFlags, ftruncate, memfd_create},
+    io::Errno,
     net::{
-        AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags,
-        SocketType, sendmsg, shutdown, socketpair,
+        AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
+        SocketFlags, SocketType, recv, sendmsg, shutdown, socketpair,
     },
 };
 use strowger_packet::{Batch, PortCounters, PortId};
@@ -101,7 +102,16 @@ fuzz_target!(|bytes: &[u8]| {
     shutdown(&ours, Shutdown::Write).unwrap();
     let switch = Arc::new(Switch(Mutex::default()));
     let config = PortConfig { queue_pairs: 2, ..PortConfig::new("fuzz", "/", Role::Server) };
-    let status = Port::serve(config, Arc::clone(&switch) as Arc<dyn Host>, theirs).unwrap();
+    let status = std::thread::scope(|scope| {
+        // Somebody reads the answers, or the session waits for that.
+        scope.spawn(|| {
+            while !matches!(
+                recv(&ours, &mut [0; 4096], RecvFlags::empty()),
+                Ok((_, 0)) | Err(Errno::CONNRESET)
+            ) {}
+        });
+        Port::serve(config, Arc::clone(&switch) as Arc<dyn Host>, theirs).unwrap()
+    });
     assert!(!status.connected && !status.up && status.last_error.is_some());
     let queues = switch.0.lock().unwrap();
     assert!(queues.0.is_empty() && queues.1.is_empty(), "rings run without a connection");

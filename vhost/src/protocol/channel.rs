@@ -127,10 +127,11 @@ impl<'a> Channel<'a> {
         bytes.extend_from_slice(body);
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
-            self.wait(PollFlags::OUT)?;
             match send(&self.socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
-                Err(Errno::AGAIN | Errno::INTR) => {}
+                // A UNIX socket is ready only when three quarters of its buffer are free, so this comes second.
+                Err(Errno::AGAIN) => self.wait(PollFlags::OUT)?,
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
