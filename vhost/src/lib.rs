@@ -7,6 +7,8 @@
 //!
 //! May call `guestmem` and `packet`. Knows nothing of bridges, workers or configuration.
 
+#![deny(unsafe_code)]
+
 mod connector;
 mod disposal;
 mod event;
