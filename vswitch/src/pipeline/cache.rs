@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use strowger_packet::key::WORDS;
 use strowger_packet::{FlowKey, Mask};
 
 use super::exact::Exact;
@@ -28,6 +29,9 @@ const NONE: u32 = u32::MAX;
 const PROMOTION: u32 = 4;
 /// Lists of operations that are kept to be shared.
 const RECENT: usize = 16;
+
+/// Words of a key in its first cache line: ports, metadata, Ethernet, VLAN tags.
+const SHORT: usize = 8;
 
 /// What bounds a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +112,8 @@ struct Flow {
     key: FlowKey,
     cached: Cached,
     mask: MaskId,
+    /// Whether its mask has bits in the first cache line only.
+    is_short: bool,
     used: bool,
 }
 
@@ -245,7 +251,8 @@ impl Cache {
         let mask = self.masks.take(needed);
         let masked = key.masked(self.masks.get(mask));
         let bucket = self.bucket(&masked, mask);
-        let flow = Flow { key: masked, cached, mask, used: false };
+        let is_short = self.masks.get(mask).words()[SHORT..].iter().all(|&word| word == 0);
+        let flow = Flow { key: masked, cached, mask, is_short, used: false };
         let next = std::mem::replace(&mut self.buckets[bucket], at);
         match self.flows.get_mut(at as usize) {
             Some(place) => {
@@ -264,9 +271,13 @@ impl Cache {
 
     #[inline]
     fn holds(&self, flow: u32, key: &FlowKey) -> bool {
-        self.flows
-            .get(flow as usize)
-            .is_some_and(|flow| key.matches(&flow.key, self.masks.get(flow.mask)))
+        self.flows.get(flow as usize).is_some_and(|flow| {
+            let mask = self.masks.get(flow.mask);
+            match flow.is_short {
+                true => differing(key, &flow.key, mask, SHORT) == 0,
+                false => differing(key, &flow.key, mask, WORDS) == 0,
+            }
+        })
     }
 
     fn find_masked(&self, masked: &FlowKey, mask: MaskId) -> Option<FlowId> {
@@ -323,6 +334,13 @@ impl Flow {
         let port = self.key.in_port().0;
         (port != u32::MAX).then_some(port)
     }
+}
+
+/// The bits under `mask` in which a key differs from `masked`, in its first `words` words, all joined.
+#[inline(always)]
+fn differing(key: &FlowKey, masked: &FlowKey, mask: &Mask, words: usize) -> u64 {
+    let words = key.words().iter().zip(masked.words()).zip(mask.words()).take(words);
+    words.fold(0, |all, ((word, masked), mask)| all | word & mask ^ masked)
 }
 
 #[cfg(test)]
