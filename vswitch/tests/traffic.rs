@@ -75,6 +75,8 @@ fn two_workers_carry_both_directions_in_order() {
         let sent = ports[usize::from(to)].recorder.wait_for(FRAMES as usize);
         assert_eq!(numbers(&sent, mac(1 - to)), (1..=FRAMES).collect::<Vec<_>>());
     }
+    // A sweep is counted when it ends, which is after its frames arrive.
+    engine.quiesce();
     let workers = engine.workers();
     assert_eq!(workers.iter().map(|worker| worker.queues).collect::<Vec<_>>(), [1, 1]);
     assert_eq!(workers.iter().map(|worker| worker.frames).sum::<u64>(), u64::from(2 * FRAMES + 2));

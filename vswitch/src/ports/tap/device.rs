@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec},
     fs::{Mode, OFlags},
     net::{AddressFamily, SocketFlags, SocketType},
 };
@@ -58,11 +59,15 @@ pub(super) fn create(name: &str, queues: u16) -> Result<(Vec<OwnedFd>, [u8; 6]),
     Ok((files, mac))
 }
 
-/// Whether the file still has an interface.
+/// Whether the file still has an interface. By poll(2): an `ioctl` would wait for the kernel's lock over all
+/// interfaces, which others may hold for seconds.
 pub(super) fn is_attached(file: &OwnedFd) -> bool {
-    let mut request = Request::new("");
-    // SAFETY: TUNGETIFF writes one `ifreq`, which is what `request` is and owns.
-    unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNGETIFF, &raw mut request.0) == 0 }
+    let mut asked = [PollFd::new(file, PollFlags::empty())];
+    match rustix::event::poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Ok(_) => !asked[0].revents().contains(PollFlags::ERR),
+        // Not known, and so not said: the next one who asks will hear.
+        Err(_) => true,
+    }
 }
 
 fn open_tun() -> Result<OwnedFd, TapError> {
