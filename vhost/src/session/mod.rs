@@ -225,7 +225,15 @@ impl<'a> Session<'a> {
                         value: u64::from(value),
                     });
                 }
-                self.ring(index)?.enable(value == 1);
+                let enabled = value == 1;
+                if self.ring(index)?.starts_when_enabled() {
+                    self.change(request, index, |ring| {
+                        ring.enable(enabled);
+                        Ok(())
+                    })?;
+                } else {
+                    self.ring(index)?.enable(enabled);
+                }
             }
             Request::SendRarp => {
                 let mac = payload::mac(&body).ok_or_else(wrong_size)?;
@@ -234,7 +242,11 @@ impl<'a> Session<'a> {
             Request::NetSetMtu => self.set_mtu(number()?)?,
             Request::SetStatus => self.set_status(number()?)?,
             Request::ResetDevice => self.reset(),
-            Request::ResetOwner => self.rings.iter().for_each(|ring| ring.enable(false)),
+            Request::ResetOwner => {
+                self.stop_rings();
+                self.rings.iter().for_each(|ring| ring.enable(false));
+                self.start_rings();
+            }
             Request::SetOwner
             | Request::SetLogBase
             | Request::SetLogFd
@@ -329,7 +341,8 @@ impl<'a> Session<'a> {
         ring.stop(host);
         let changed = change(ring);
         let started = ring.start(&memory, features, host);
-        changed.and(if ran || request == Request::SetVringKick { started } else { Ok(()) })
+        let starts = matches!(request, Request::SetVringKick | Request::SetVringEnable);
+        changed.and(if ran || starts { started } else { Ok(()) })
     }
 
     /// `GET_VRING_BASE`: stops a ring until its next kick descriptor, and says where it stands.

@@ -76,7 +76,15 @@ impl Vring {
         self.base
     }
 
-    /// The ring's frames are forwarded, or discarded, from the next batch on.
+    /// Whether it runs only while it is enabled: the guest's receive ring. The host chooses among the rings that it
+    /// has, so it has none that would discard what it is given. A transmit ring runs all the same, for what the guest
+    /// sends meanwhile is discarded.
+    pub(super) fn starts_when_enabled(&self) -> bool {
+        self.index.is_multiple_of(2)
+    }
+
+    /// Says whether the ring is enabled. A transmit ring's frames are forwarded, or discarded, from the next batch
+    /// on; a receive ring is stopped before and started after.
     pub(super) fn enable(&self, enabled: bool) {
         self.enabled.store(enabled, Ordering::Release);
     }
@@ -123,7 +131,7 @@ impl Vring {
         self.kick = None;
     }
 
-    /// Hands the ring to the host if it is complete. Does nothing if it runs already.
+    /// Hands the ring to the host if it is complete, and enabled where that is needed. Does nothing if it runs already.
     pub(super) fn start(
         &mut self,
         memory: &Memory,
@@ -135,6 +143,9 @@ impl Vring {
         else {
             return Ok(());
         };
+        if self.starts_when_enabled() && !self.enabled.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let config = RingConfig {
             pair: self.index / 2,
             size,

@@ -82,6 +82,28 @@ fn guests_and_a_container_reach_each_other_and_the_counters_add_up() {
 }
 
 #[test]
+fn a_guest_that_enables_one_pair_of_four_gets_all_its_frames() {
+    const STATIONS: u8 = 40;
+    let daemon = Daemon::start(&["vhost-user:vm1={}/vm1.sock", "vhost-user:vm2={}/vm2.sock"]);
+    let mut one = FrontEnd::connect(daemon.path("vm1.sock"), Settings::default()).unwrap();
+    // QEMU starts all rings; the guest's driver uses as many pairs as it has processors.
+    let four = Settings { pairs: 4, ..Settings::default() };
+    let mut two = FrontEnd::connect(daemon.path("vm2.sock"), four).unwrap();
+    for ring in 2..8 {
+        two.enable(ring, false).unwrap();
+    }
+    daemon.wait_for_link("vm1", true);
+    eventually("one pair", || (daemon.port("vm2").queue_pairs == 1).then_some(()));
+    // Each station is a conversation of its own, which would go to any pair that is there.
+    for station in 0..STATIONS {
+        one.send(&frame::numbered(mac(2), mac(100 + station), u32::from(station), 64)).unwrap();
+        assert_eq!(next_number(&mut two), u32::from(station));
+    }
+    assert!(daemon.drops().iter().all(|drop| drop.reason != "port_down"));
+    daemon.stop();
+}
+
+#[test]
 fn a_guest_goes_and_another_comes() {
     let daemon = Daemon::start(&["vhost-user:vm1={}/vm1.sock", "vhost-user:vm2={}/vm2.sock"]);
     let mut one = FrontEnd::connect(daemon.path("vm1.sock"), Settings::default()).unwrap();
