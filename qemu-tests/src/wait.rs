@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{Error, Result};
 
 /// How long anything may take. Generous: emulated guests on a busy machine are slow.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
 const STEP: Duration = Duration::from_millis(50);
 
