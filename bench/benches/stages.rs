@@ -24,7 +24,7 @@ use strowger_vswitch::{
         cache::{Cache, CacheLimits, Cached, Source},
     },
     ports::{self, TxSlots},
-    snapshot::{BridgeId, PortEntry, Snapshot},
+    snapshot::{BridgeId, Extras, PortEntry, Snapshot},
     tables::{
         mac::{Dependency, MacLimits, MacTable},
         program::Program,
@@ -207,6 +207,7 @@ fn port(id: PortId, bridge: BridgeId) -> PortEntry {
         vlan: vlan::Mode::default(),
         counters: Arc::new(PortCounters::new(1)),
         tx: Arc::new(TxSlots::new(1)),
+        extras: Extras::default(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::tables::mac::MacTable;
 use crate::vlan;
 
 /// The most ports. Ids are below it, so that tables by port are arrays.
-pub const MAX_PORTS: u32 = 4096;
+pub const MAX_PORTS: u32 = 16384;
 
 /// A bridge of the daemon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,7 +38,13 @@ pub struct PortEntry {
     pub counters: Arc<PortCounters>,
     /// Its tx queues.
     pub tx: Arc<TxSlots>,
+    /// What else is done to its frames.
+    pub extras: Extras,
 }
+
+/// What is done to a port's frames beside forwarding them. By default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {}
 
 /// A bridge as workers see it.
 #[derive(Clone, Debug)]
@@ -183,6 +189,7 @@ mod tests {
             vlan: vlan::Mode::default(),
             counters: Arc::new(PortCounters::new(1)),
             tx: Arc::new(TxSlots::new(1)),
+            extras: Extras::default(),
         }
     }
 

@@ -5,6 +5,7 @@ use strowger_packet::{MacAddress, PortCounters};
 use super::*;
 use crate::ports::recorder::Recorder;
 use crate::ports::{RxQueue, TxSlots};
+use crate::snapshot::Extras;
 use crate::tables::mac::{MOVES_A_SECOND, MacLimits, MacTable};
 use crate::vlan::{Mode, Vid};
 
@@ -35,6 +36,7 @@ impl Bench {
                 vlan: Mode::default(),
                 counters: Arc::new(PortCounters::new(1)),
                 tx: Arc::new(tx),
+                extras: Extras::default(),
             }));
         }
         let queues = recorders.iter().map(|recorder| recorder.rx(0)).collect();

@@ -76,7 +76,7 @@ mod tests {
     use crate::{
         engine::{EngineConfig, Poll},
         ports::TxSlots,
-        snapshot::Snapshot,
+        snapshot::{Extras, Snapshot},
         tables::mac::{MacLimits, MacTable},
         vlan::Mode,
     };
@@ -99,6 +99,7 @@ mod tests {
             vlan: Mode::Access(vid),
             counters: Arc::new(PortCounters::new(1)),
             tx: Arc::new(TxSlots::new(1)),
+            extras: Extras::default(),
         };
         assert!(snapshot.put_port(entry.clone()));
         engine.publish(snapshot);

@@ -25,7 +25,7 @@ use crate::{
     control,
     engine::{Engine, EngineConfig, EngineError},
     ports::{TxSlots, tap::TapError},
-    snapshot::{PortEntry, Snapshot},
+    snapshot::{Extras, PortEntry, Snapshot},
     tables::mac::{MacLimits, MacTable},
 };
 use port::OpenPort;
@@ -149,6 +149,7 @@ fn entries(
                 vlan: port.vlan_mode()?,
                 counters: Arc::new(PortCounters::new(engine.len())),
                 tx: Arc::new(TxSlots::new(port.queue_pairs().into())),
+                extras: Extras::default(),
             };
             let port_id: PortId = entry.id;
             if !snapshot.put_port(entry) {

@@ -10,7 +10,7 @@ use strowger_packet::counters::Totals;
 use strowger_packet::{DropReason, PortCounters, PortId};
 use strowger_vswitch::ports::TxSlots;
 use strowger_vswitch::ports::recorder::Recorder;
-use strowger_vswitch::snapshot::{BridgeId, PortEntry, Snapshot};
+use strowger_vswitch::snapshot::{BridgeId, Extras, PortEntry, Snapshot};
 use strowger_vswitch::tables::mac::{MacLimits, MacTable};
 use strowger_vswitch::vlan::{Mode, Native, Vid, VidSet};
 
@@ -41,6 +41,7 @@ impl TestPort {
             vlan,
             counters: Arc::clone(&self.counters),
             tx: Arc::clone(&self.tx),
+            extras: Extras::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use strowger_packet::PortCounters;
 
 use super::*;
 use crate::ports::TxSlots;
+use crate::snapshot::Extras;
 use crate::tables::mac::MacLimits;
 use crate::vlan::{Mode, Native, VidSet};
 
@@ -35,6 +36,7 @@ fn bridge(modes: &[Mode]) -> Bridge {
             vlan: mode.clone(),
             counters: Arc::new(PortCounters::new(1)),
             tx: Arc::new(TxSlots::new(1)),
+            extras: Extras::default(),
         };
         assert!(snapshot.put_port(entry));
     }
