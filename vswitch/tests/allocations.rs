@@ -79,7 +79,7 @@ fn a_frame_that_hits_the_cache_allocates_nothing() {
         batch.clear();
         assert_eq!(queue.rx_burst(PortId(0), &mut batch, counters), frames.len());
         let before = ALLOCATIONS.with(Cell::get);
-        pipeline.process(&mut batch, PortId(0), &snapshot, Moment { millis: round * 100 });
+        pipeline.process(&mut batch, PortId(0), &snapshot, Moment::from_millis(round * 100));
         // The first rounds fill the cache and make room for the outputs.
         if round >= 100 {
             allocations += ALLOCATIONS.with(Cell::get) - before;

@@ -129,13 +129,23 @@ fn named_files_exist() {
 
 #[test]
 fn the_table_of_drop_reasons_is_that_of_the_code() {
-    let text = fs::read_to_string(root().join("docs/operations.md")).unwrap();
-    let listed: Vec<_> = table(&text, "### Drops")
-        .into_iter()
-        .map(|row| row[0].trim_matches('`').to_owned())
-        .collect();
-    let real: Vec<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
-    assert_eq!(listed, real);
+    let document = root().join("docs/operations.md");
+    let text = fs::read_to_string(&document).unwrap();
+    let rows = DropReason::ALL.iter().map(|reason| {
+        let (name, port) = (reason.name(), reason.counted_on());
+        format!("| `{name}` | {} | {} | {port} |\n", reason.explanation(), reason.remedy())
+    });
+    let head = "| reason | meaning | what to do | counted on |\n|---|---|---|---|\n";
+    let real = head.to_owned() + &rows.collect::<String>();
+    let (before, rest) = text.split_once("\n### Drops\n").expect("the section is there");
+    let start = rest.find("\n|").expect("the table is there") + 1;
+    let end = start + rest[start..].find("\n\n").expect("the table ends") + 1;
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let (intro, behind) = (&rest[..start], &rest[end..]);
+        fs::write(document, format!("{before}\n### Drops\n{intro}{real}{behind}")).unwrap();
+    } else {
+        assert_eq!(&rest[start..end], real, "UPDATE_DOCS=1 writes it anew");
+    }
 }
 
 #[test]

@@ -211,7 +211,7 @@ proptest! {
                     stations.age(second as u32, usize::MAX);
                     ports[at].recorder.send(frames.into_iter().map(|frame| frame.0));
                     while queues[at].rx_burst(PortId(at as u32), &mut batch, ports[at].counters.shard(0)) > 0 {
-                        pipeline.process(&mut batch, PortId(at as u32), &snapshot, Moment { millis: second * 1000 });
+                        pipeline.process(&mut batch, PortId(at as u32), &snapshot, Moment::from_millis(second * 1000));
                         batch.clear();
                         queues[at].release();
                     }

@@ -10,7 +10,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// The moment of an instant.
 #[inline]
 pub(super) fn moment(now: Instant) -> Moment {
-    Moment { millis: now.saturating_duration_since(*START).as_millis() as u64 }
+    Moment { nanos: now.saturating_duration_since(*START).as_nanos() as u64 }
 }
 
 /// The moment now, for ages that are shown.

@@ -26,8 +26,9 @@ impl Budgets {
             self.0.resize(at + 1, Budget::default());
         }
         let Some(budget) = self.0.get_mut(at) else { return false };
-        if budget.millis != now.millis {
-            *budget = Budget { millis: now.millis, used: 0 };
+        let millis = now.millis();
+        if budget.millis != millis {
+            *budget = Budget { millis, used: 0 };
         }
         let left = budget.used < TRANSLATIONS_A_MILLISECOND;
         budget.used += u32::from(left);
@@ -42,10 +43,10 @@ mod tests {
     #[test]
     fn a_port_has_its_budget_again_in_the_next_millisecond_and_others_have_theirs() {
         let mut budgets = Budgets::default();
-        let now = Moment { millis: 5 };
+        let now = Moment::from_millis(5);
         assert!((0..TRANSLATIONS_A_MILLISECOND).all(|_| budgets.take(PortId(3), now)));
         assert!(!budgets.take(PortId(3), now));
         assert!(budgets.take(PortId(4), now));
-        assert!(budgets.take(PortId(3), Moment { millis: 6 }));
+        assert!(budgets.take(PortId(3), Moment::from_millis(6)));
     }
 }

@@ -36,16 +36,29 @@ pub use budget::TRANSLATIONS_A_MILLISECOND;
 /// A moment, since some start that all workers and control share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
-    /// Whole milliseconds.
-    pub millis: u64,
+    /// Nanoseconds; enough for centuries.
+    pub nanos: u64,
 }
 
 impl Moment {
+    /// The moment so many milliseconds after the start.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self { nanos: millis.saturating_mul(1_000_000) }
+    }
+
+    /// Whole milliseconds.
+    #[inline]
+    #[must_use]
+    pub const fn millis(self) -> u64 {
+        self.nanos / 1_000_000
+    }
+
     /// Whole seconds.
     #[inline]
     #[must_use]
-    pub fn seconds(self) -> Seconds {
-        (self.millis / 1000) as Seconds
+    pub const fn seconds(self) -> Seconds {
+        (self.nanos / 1_000_000_000) as Seconds
     }
 }
 

@@ -53,7 +53,8 @@ impl Bench {
             if queue.rx_burst(PortId(port), &mut self.batch, entry.counters.shard(0)) == 0 {
                 break;
             }
-            self.pipeline.process(&mut self.batch, PortId(port), &self.snapshot, Moment { millis });
+            let now = Moment::from_millis(millis);
+            self.pipeline.process(&mut self.batch, PortId(port), &self.snapshot, now);
             queue.release();
         }
     }
