@@ -1,12 +1,16 @@
 //! The state of a switch at one moment, as it is sent and shown.
+//!
+//! Plain data: every number is counted elsewhere and copied here. Counters only grow while the daemon lives; a
+//! client that wants rates asks twice. What may be absent is left out of the JSON.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use strowger_packet::{DropReason, counters::Totals};
+use utoipa::ToSchema;
 
 /// The whole of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The daemon's version.
     pub version: String,
@@ -16,14 +20,26 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// One for each forwarding core.
     pub workers: Vec<Worker>,
-    /// In the order of the command line.
+    /// Rx queues that are polled now, each with its worker.
+    #[serde(default)]
+    pub queues: Vec<Queue>,
+    /// In the order of the configuration.
     pub bridges: Vec<Bridge>,
-    /// Of all bridges, in the order of the command line.
+    /// Of all bridges, in the order of the configuration.
     pub ports: Vec<Port>,
+    /// In the order of the configuration.
+    #[serde(default)]
+    pub mirrors: Vec<Mirror>,
+    /// Where changes are kept.
+    #[serde(default)]
+    pub state: State,
+    /// What the daemon takes of the machine.
+    #[serde(default)]
+    pub process: Process,
 }
 
 /// What a worker has done since it started.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Worker {
     /// The core that it is pinned to.
     pub core: usize,
@@ -39,21 +55,86 @@ pub struct Worker {
     pub sleeps: u64,
     /// Cycles of the time-stamp counter spent on polls that brought frames.
     pub busy_cycles: u64,
+    /// Nanoseconds spent on polls that brought frames.
+    #[serde(default)]
+    pub busy_nanos: u64,
+    /// Nanoseconds since it started: its load is what `busy_nanos` gained by what this gained.
+    #[serde(default)]
+    pub alive_nanos: u64,
+    /// What it remembers of flows.
+    #[serde(default)]
+    pub cache: Cache,
+}
+
+/// A worker's cache of flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cache {
+    /// Flows in it now.
+    pub flows: usize,
+    /// Different masks of these flows.
+    pub masks: usize,
+    /// Frames whose flow the exact-match cache had.
+    pub exact_hits: u64,
+    /// Frames whose flow the masked cache had.
+    pub masked_hits: u64,
+    /// Frames whose flow neither had.
+    pub misses: u64,
+    /// Flows translated.
+    pub translations: u64,
+}
+
+/// An rx queue and the worker that polls it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Queue {
+    /// Its port's name.
+    pub port: String,
+    /// Its queue pair.
+    pub pair: u16,
+    /// The core of its worker.
+    pub worker: usize,
+    /// Frames that it brought since this worker has it.
+    pub frames: u64,
+    /// Polls of it that brought frames.
+    pub batches: u64,
 }
 
 /// A bridge.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Bridge {
     /// Its name.
     pub name: String,
     /// Stations that it remembers.
     pub stations: usize,
+    /// The most that it remembers.
+    #[serde(default)]
+    pub station_limit: usize,
+    /// Seconds without a frame after which it forgets a station.
+    #[serde(default)]
+    pub ageing_seconds: u64,
     /// The names of its ports.
     pub ports: Vec<String>,
+    /// Stations that went to another port.
+    #[serde(default)]
+    pub moves: u64,
+    /// Moves that were held back: too many within a second, or by the loop guard.
+    #[serde(default)]
+    pub held: u64,
+    /// Stations that made room for others.
+    #[serde(default)]
+    pub replaced: u64,
+    /// Stations that were not heard for the ageing time.
+    #[serde(default)]
+    pub aged: u64,
+    /// Times that the loop guard found a station that goes to and fro.
+    #[serde(default)]
+    pub loops: u64,
+    /// Stations that the loop guard holds where they are now.
+    #[serde(default)]
+    pub held_stations: usize,
 }
 
 /// A port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Port {
     /// Its name.
     pub name: String,
@@ -61,9 +142,9 @@ pub struct Port {
     pub number: u32,
     /// Its bridge's name.
     pub bridge: String,
-    /// The word for its kind on the command line.
+    /// The word for its kind in the configuration.
     pub kind: String,
-    /// Whether frames can go both ways: a guest has started a queue pair, or the interface exists.
+    /// Whether frames can go both ways: a guest has started a queue pair, or the interface is there and has a link.
     pub up: bool,
     /// Queue pairs in use now.
     pub queue_pairs: u16,
@@ -79,13 +160,83 @@ pub struct Port {
     pub tx_bytes: u64,
     /// Frames dropped, by the names of [`DropReason`]s; those that there were.
     pub drops: BTreeMap<String, u64>,
-    /// A TAP interface's own address.
+    /// Its interface's own address (tap and dev).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mac: Option<String>,
+    /// Its interface's name (tap and dev).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interface: Option<String>,
+    /// Whether its interface is there (tap and dev).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub present: Option<bool>,
+    /// Whether its interface has a link (dev).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub link: Option<bool>,
+    /// The longest packet, without Ethernet header, that its interface or guest takes, in bytes, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mtu: Option<u32>,
+    /// The path of its socket (vhost-user and vhost-user-client).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub path: Option<String>,
+    /// What went wrong last behind it, in a sentence, until it is up again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_error: Option<String>,
+    /// What it may send into the switch, as in the configuration.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ingress_rate: Option<String>,
+    /// What the switch may send to it, as in the configuration.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub egress_rate: Option<String>,
+    /// Frames that wait in its shaper now.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shaper_frames: Option<u64>,
+}
+
+/// A mirror.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Mirror {
+    /// Its name.
+    pub name: String,
+    /// Its bridge.
+    pub bridge: String,
+    /// The port that receives the copies. Its own counters say how many there were.
+    pub to: String,
+    /// Whether that port is up, so that copies can be sent.
+    pub up: bool,
+}
+
+/// Where changes are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct State {
+    /// The state directory; absent if changes do not survive a restart.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub directory: Option<String>,
+    /// Why changes cannot be kept, and are refused; absent if they can.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+}
+
+/// What the daemon takes of the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Process {
+    /// When it started, in seconds since 1970.
+    pub start_time_seconds: u64,
+    /// Bytes of memory that are resident; those of guests count as far as they were touched.
+    pub resident_bytes: u64,
+    /// Bytes of address space.
+    pub virtual_bytes: u64,
+    /// Milliseconds of processor time, in user and kernel mode.
+    pub cpu_milliseconds: u64,
+    /// Threads.
+    pub threads: u64,
+    /// File descriptors in use.
+    pub open_files: u64,
+    /// File descriptors that it may use.
+    pub max_open_files: u64,
 }
 
 /// Frames of one port dropped for one reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Drop {
     /// The port's name.
     pub port: String,
@@ -95,6 +246,26 @@ pub struct Drop {
     pub frames: u64,
     /// What the reason means.
     pub explanation: String,
+    /// What to do about it.
+    #[serde(default)]
+    pub remedy: String,
+}
+
+/// A station that a bridge remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Station {
+    /// The bridge's name.
+    pub bridge: String,
+    /// Its VLAN; 0 for none.
+    pub vlan: u16,
+    /// Its address.
+    pub mac: String,
+    /// The name of the port that it is behind.
+    pub port: String,
+    /// Seconds since it was last heard.
+    pub age_seconds: u64,
+    /// Whether the loop guard holds it where it is.
+    pub held: bool,
 }
 
 impl Port {
@@ -125,6 +296,7 @@ impl Status {
                     reason: reason.name().to_owned(),
                     frames,
                     explanation: reason.explanation().to_owned(),
+                    remedy: String::new(),
                 })
             };
             DropReason::ALL.iter().filter_map(found).collect::<Vec<_>>()

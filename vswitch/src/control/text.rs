@@ -158,7 +158,12 @@ mod tests {
         let status = Status {
             version: "1.2".into(),
             workers: vec![Worker { core: 5, ..Worker::default() }],
-            bridges: vec![Bridge { name: "br0".into(), stations: 9, ports: vec!["vm1".into()] }],
+            bridges: vec![Bridge {
+                name: "br0".into(),
+                stations: 9,
+                ports: vec!["vm1".into()],
+                ..Bridge::default()
+            }],
             ports: vec![port],
             ..Status::default()
         };
@@ -180,6 +185,7 @@ mod tests {
             reason: "truncated".into(),
             frames: 7,
             explanation: "It ends.".into(),
+            remedy: String::new(),
         };
         assert_eq!(
             drops_table(&[drop]),

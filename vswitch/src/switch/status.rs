@@ -41,6 +41,7 @@ impl Running {
             workers: self.workers(),
             bridges: bridges(&snapshot),
             ports: self.ports.iter().map(|port| shown(port, &snapshot)).collect(),
+            ..Status::default()
         }
     }
 
@@ -53,6 +54,7 @@ impl Running {
             empty_polls: worker.empty_polls,
             sleeps: worker.sleeps,
             busy_cycles: worker.busy_cycles,
+            ..Worker::default()
         };
         self.engine.workers().into_iter().map(shown).collect()
     }
@@ -66,6 +68,7 @@ fn bridges(snapshot: &Snapshot) -> Vec<Bridge> {
         name: bridge.name.clone(),
         stations: bridge.stations.statistics().stations,
         ports: names(&bridge.members),
+        ..Bridge::default()
     };
     snapshot.bridges().map(shown).collect()
 }
