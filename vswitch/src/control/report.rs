@@ -296,7 +296,7 @@ impl Status {
                     reason: reason.name().to_owned(),
                     frames,
                     explanation: reason.explanation().to_owned(),
-                    remedy: String::new(),
+                    remedy: reason.remedy().to_owned(),
                 })
             };
             DropReason::ALL.iter().filter_map(found).collect::<Vec<_>>()
@@ -324,5 +324,6 @@ mod tests {
             .collect();
         assert_eq!(short, [("a", "truncated", 1), ("a", "queue_full", 2)]);
         assert_eq!(drops[1].explanation, DropReason::QueueFull.explanation());
+        assert_eq!(drops[1].remedy, DropReason::QueueFull.remedy());
     }
 }
