@@ -9,6 +9,7 @@
 //! * [`config`]: what the switch is told to be; the command line.
 //! * [`switch`]: the running switch: engine, ports, snapshots, opened and closed in order.
 //! * [`control`]: how a running switch is asked for its state.
+//! * [`log`]: lines on standard error that hold nobody up.
 //! * [`signals`]: how it is told to end.
 //!
 //! Calls run one way: switch, engine, pipeline, tables, leaf crates. Nothing below calls up.
@@ -18,6 +19,7 @@
 pub mod config;
 pub mod control;
 pub mod engine;
+pub mod log;
 pub mod pipeline;
 pub mod ports;
 pub mod signals;

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::Path,
     process::ExitCode,
 };
@@ -14,11 +14,11 @@ use strowger_vswitch::{
         command::{Command, Output, Question},
     },
     control::{Drop, Request, Status, ask, drops_table, status_tables},
+    log,
     signals::Ending,
     switch::{Switch, rundir::CONTROL_SOCKET},
 };
 use tracing::info;
-use tracing_subscriber::EnvFilter;
 
 /// Something did not work.
 const FAILED: u8 = 1;
@@ -36,10 +36,13 @@ fn main() -> ExitCode {
     };
     let result = match command {
         Command::Run { config, log } => {
-            if let Err(error) = start_log(log) {
-                return complain(&error, WRONG_USAGE);
-            }
-            run(&config)
+            let log = match start_log(log) {
+                Ok(log) => log,
+                Err(error) => return complain(&error, WRONG_USAGE),
+            };
+            let result = run(&config);
+            log.flush();
+            result
         }
         Command::Ask { question, rundir, output } => answer(question, &rundir, output),
     };
@@ -101,17 +104,11 @@ fn show<T: serde::Serialize>(
 }
 
 /// Logs to stderr, what `--log` or `STROWGER_LOG` says and what is worth knowing otherwise.
-fn start_log(wanted: Option<String>) -> Result<(), String> {
-    let wanted =
-        wanted.or_else(|| std::env::var("STROWGER_LOG").ok()).unwrap_or_else(|| "info".to_owned());
-    let filter = EnvFilter::try_new(&wanted)
-        .map_err(|error| format!("'{wanted}' is no log level: {error}"))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
-    Ok(())
+fn start_log(wanted: Option<String>) -> Result<log::Handle, String> {
+    let wanted = wanted
+        .or_else(|| std::env::var("STROWGER_LOG").ok())
+        .unwrap_or_else(|| log::STANDARD.to_owned());
+    log::start(&wanted, log::Format::Text).map_err(|error| error.to_string())
 }
 
 /// One line that says what is wrong.
