@@ -58,10 +58,8 @@ impl Connector {
         let text = format!(
             "cannot connect to {path}: {error}; trying again until a front end listens there"
         );
-        if self.backoff == Backoff::default()
-            && let Some(suppressed) = shared.log_limit().allow()
-        {
-            warn!(port = shared.config().name, suppressed, "{text}");
+        if self.backoff == Backoff::default() {
+            warn!(port = shared.config().name, "{text}");
         }
         shared.update(|status| status.last_error = Some(text));
     }

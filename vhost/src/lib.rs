@@ -14,7 +14,6 @@ mod disposal;
 mod event;
 pub mod host;
 mod listener;
-mod log_limit;
 pub mod port;
 pub mod protocol;
 pub mod ring;

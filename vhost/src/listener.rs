@@ -91,10 +91,8 @@ impl Listener {
                 Err(error) => error,
             };
             shared.update(|status| status.last_error = Some(error.to_string()));
-            if let Some(suppressed) = shared.log_limit().allow() {
-                let path = self.file.path.display();
-                warn!(port = shared.config().name, suppressed, "cannot accept on {path}: {error}");
-            }
+            let path = self.file.path.display();
+            warn!(port = shared.config().name, "cannot accept on {path}: {error}");
             if matches!(shared.stop().wait(None, Some(PAUSE)), Ok(Woken::Stopped)) {
                 return None;
             }

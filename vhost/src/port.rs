@@ -18,7 +18,6 @@ use crate::{
     disposal::Disposal,
     event::Event,
     listener::Listener,
-    log_limit::LogLimit,
     protocol::ChannelError,
     session::{Session, SessionEnd},
 };
@@ -160,7 +159,6 @@ pub(crate) struct Shared {
     host: HostRef,
     stop: Event,
     status: Mutex<PortStatus>,
-    log_limit: LogLimit,
     disposal: Disposal,
 }
 
@@ -180,7 +178,6 @@ impl Shared {
             host: HostRef(host),
             stop: Event::new()?,
             status: Mutex::default(),
-            log_limit: LogLimit::default(),
             disposal: Disposal::default(),
         })
     }
@@ -195,10 +192,6 @@ impl Shared {
 
     pub(crate) fn stop(&self) -> &Event {
         &self.stop
-    }
-
-    pub(crate) fn log_limit(&self) -> &LogLimit {
-        &self.log_limit
     }
 
     pub(crate) fn disposal(&self) -> &Disposal {
@@ -219,9 +212,7 @@ impl Shared {
             status.connected = true;
             status.connections += 1;
         });
-        if self.log_limit.allow().is_some() {
-            info!(port = self.config.name, "a front end is connected");
-        }
+        info!(port = self.config.name, "a front end is connected");
         let end = Session::new(self, socket).run();
         let stopped = matches!(end, SessionEnd::Channel(ChannelError::Stopped));
         let goes_on = !stopped && !matches!(end, SessionEnd::Stalled);
@@ -232,8 +223,8 @@ impl Shared {
                 ..PortStatus::default()
             };
         });
-        if !stopped && let Some(suppressed) = self.log_limit.allow() {
-            warn!(port = self.config.name, suppressed, "the connection ended: {end}");
+        if !stopped {
+            warn!(port = self.config.name, "the connection ended: {end}");
         }
         goes_on
     }

@@ -142,9 +142,7 @@ impl<'a> Session<'a> {
     }
 
     fn complain(&self, error: &RequestError) {
-        if let Some(suppressed) = self.shared.log_limit().allow() {
-            warn!(port = self.shared.config().name, suppressed, "refused a request: {error}");
-        }
+        warn!(port = self.shared.config().name, "refused a request: {error}");
     }
 
     /// Checks a message's form, then does what it asks.

@@ -43,10 +43,10 @@ where
         (Format::Text, false) => Shape::Text(lines::format()),
         (Format::Text, true) => Shape::Journal(lines::format().without_time()),
     };
-    lines::layer().with_ansi(colours).with_writer(writer).event_format(Line {
-        shape: formatter,
-        mark: look.journal,
-    })
+    lines::layer()
+        .with_ansi(colours)
+        .with_writer(writer)
+        .event_format(Line { shape: formatter, mark: look.journal })
 }
 
 /// One formatter for all looks.

@@ -84,7 +84,8 @@ pub fn start(level: &str, format: Format) -> Result<Handle, LogError> {
     let stderr = io::stderr();
     let look = Look {
         format,
-        colours: stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty()),
+        colours: stderr.is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty()),
         journal: line::is_journal(&stderr),
     };
     let (log, handle, queue) = build(level, look)?;

@@ -131,7 +131,10 @@ fn the_level_changes_while_the_switch_runs() {
     };
     say();
     assert_eq!(written(&handle, &reader).len(), 1);
-    assert_eq!(handle.set_level(" info, strowger_vhost=debug ").unwrap(), "info,strowger_vhost=debug");
+    assert_eq!(
+        handle.set_level(" info, strowger_vhost=debug ").unwrap(),
+        "info,strowger_vhost=debug"
+    );
     assert_eq!(handle.level(), "info,strowger_vhost=debug");
     say();
     assert_eq!(written(&handle, &reader).len(), 3);

@@ -143,9 +143,7 @@ impl Queue {
     pub(super) fn next(&self, until: Option<Instant>) -> Turn {
         let message = match until {
             None => self.queue.recv().map_err(RecvTimeoutError::from),
-            Some(until) => {
-                self.queue.recv_timeout(until.saturating_duration_since(Instant::now()))
-            }
+            Some(until) => self.queue.recv_timeout(until.saturating_duration_since(Instant::now())),
         };
         if message.is_ok() {
             // The sender counts after the message is there: it may be behind, which wraps and is made good.
