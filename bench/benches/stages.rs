@@ -173,7 +173,7 @@ fn ring_tx(bencher: Bencher<'_, '_>, size: usize) {
     bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
         for burst in bursts() {
             receiver.offer(burst);
-            queue.tx_burst(&batch, &frames[..burst], counters.shard(0));
+            queue.tx_burst(&batch, &frames[..burst], counters.shard(0), None);
         }
     });
     assert_eq!(counters.totals().drops.iter().sum::<u64>(), 0);

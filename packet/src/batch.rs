@@ -2,7 +2,7 @@
 
 use strowger_guestmem::Segment;
 
-use crate::{Frame, PortId};
+use crate::{DropReason, Frame, PortId};
 
 /// The most frames that one rx call brings.
 pub const MAX_FRAMES: usize = 64;
@@ -17,6 +17,9 @@ pub const MAX_SEGMENTS: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct FrameRef(u16);
+
+/// Frames that a tx queue dropped, and why: for who wants to know more than the counters say.
+pub type Lost = Vec<(FrameRef, DropReason)>;
 
 /// Frames that came in together and leave together. Made once, filled again and again.
 #[derive(Debug)]

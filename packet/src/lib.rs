@@ -46,7 +46,7 @@ pub mod udp;
 pub mod vlan;
 mod wire;
 
-pub use batch::{Batch, FrameRef};
+pub use batch::{Batch, FrameRef, Lost};
 pub use claims::Claims;
 pub use counters::PortCounters;
 pub use drop::DropReason;

@@ -83,7 +83,7 @@ fn forward(from: &Side, to: &Side, work: &mut Work, counters: [&PortCounters; 2]
     if let Some(tx) = to.tx.lock().as_mut() {
         frames.clear();
         frames.extend(batch.received());
-        tx.tx_burst(batch, frames, counters[1].shard(0));
+        tx.tx_burst(batch, frames, counters[1].shard(0), None);
         tx.notify();
     }
     batch.clear();

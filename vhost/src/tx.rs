@@ -11,7 +11,7 @@ use strowger_packet::batch::MAX_FRAMES;
 use strowger_packet::counters::Shard;
 use strowger_packet::egress::{self, Piece, Scratch};
 use strowger_packet::offload::Accepts;
-use strowger_packet::{Batch, DropReason, FrameRef};
+use strowger_packet::{Batch, DropReason, FrameRef, Lost};
 
 use crate::ring::chain::{Direction, MAX_PIECES, Walker};
 use crate::ring::header::Header;
@@ -175,21 +175,28 @@ impl TxQueue {
     /// [`DropReason::PortDown`] while the ring is disabled, [`DropReason::QueueFull`] without buffers,
     /// [`DropReason::BufferTooSmall`] if no chain of a guest without mergeable buffers holds it, and
     /// [`DropReason::ReceiverBroken`]. A bad chain is returned unused and counted as
-    /// [`DropReason::BadDescriptor`].
-    pub fn tx_burst(&mut self, batch: &Batch, frames: &[FrameRef], counters: &Shard) {
+    /// [`DropReason::BadDescriptor`]. `lost` is filled with the frames that were not delivered; of one that is cut
+    /// here, if any of its segments was not.
+    pub fn tx_burst(
+        &mut self,
+        batch: &Batch,
+        frames: &[FrameRef],
+        counters: &Shard,
+        mut lost: Option<&mut Lost>,
+    ) {
         if self.broken {
-            counters.drop(DropReason::ReceiverBroken, frames.len());
+            lose_all(frames, DropReason::ReceiverBroken, counters, lost);
             return;
         }
         if !self.config.enabled.load(Acquire) {
-            counters.drop(DropReason::PortDown, frames.len());
+            lose_all(frames, DropReason::PortDown, counters, lost);
             return;
         }
         self.burst = Burst::default();
-        let done = self.deliver_all(batch, frames, counters);
+        let done = self.deliver_all(batch, frames, counters, lost.as_deref_mut());
         if done.is_err() || self.walker.lookup.memory().is_broken() {
             self.give_up();
-            counters.drop(DropReason::ReceiverBroken, frames.len());
+            lose_all(frames, DropReason::ReceiverBroken, counters, lost);
             return;
         }
         self.ring.publish();
@@ -204,6 +211,7 @@ impl TxQueue {
         batch: &Batch,
         frames: &[FrameRef],
         counters: &Shard,
+        mut lost: Option<&mut Lost>,
     ) -> Result<(), Broken> {
         for &at in frames {
             if self.at == self.known {
@@ -222,7 +230,12 @@ impl TxQueue {
             };
             match done {
                 Ok(()) => {}
-                Err(Failure::Dropped(reason)) => counters.drop(reason, 1),
+                Err(Failure::Dropped(reason)) => {
+                    counters.drop(reason, 1);
+                    if let Some(lost) = lost.as_deref_mut() {
+                        lost.push((at, reason));
+                    }
+                }
                 Err(Failure::Broken) => return Err(Broken),
             }
         }
@@ -434,6 +447,16 @@ impl TxQueue {
         if let Some(error) = &self.error {
             error.signal();
         }
+    }
+}
+
+/// Counts a whole burst as dropped for one reason.
+#[cold]
+fn lose_all(frames: &[FrameRef], reason: DropReason, counters: &Shard, lost: Option<&mut Lost>) {
+    counters.drop(reason, frames.len());
+    if let Some(lost) = lost {
+        lost.clear();
+        lost.extend(frames.iter().map(|&at| (at, reason)));
     }
 }
 

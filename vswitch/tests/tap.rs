@@ -84,7 +84,7 @@ fn an_unfinished_checksum_comes_in_as_a_claim_and_leaves_as_an_offload() {
         }
     }
     let counters = PortCounters::new(1);
-    tx.tx_burst(&batch, &[at], counters.shard(0));
+    tx.tx_burst(&batch, &[at], counters.shard(0), None);
     let totals = counters.totals();
     assert_eq!(
         (totals.tx_frames, totals.tx_bytes),
@@ -127,7 +127,7 @@ fn uncut_tcp_segments_pass_from_one_interface_to_another() {
                             .inspect_err(|why| *refused.lock().unwrap() = Some(*why))
                             .is_ok()
                     });
-                    tx.tx_burst(&batch, &frames, counters.shard(0));
+                    tx.tx_burst(&batch, &frames, counters.shard(0), None);
                     rx.release();
                 }
             }
@@ -199,7 +199,7 @@ fn each_queue_pair_carries_frames_both_ways() {
         batch.commit();
         let frames: Vec<_> = batch.received().collect();
         let counters = PortCounters::new(1);
-        tx.tx_burst(&batch, &frames, counters.shard(0));
+        tx.tx_burst(&batch, &frames, counters.shard(0), None);
         let (_, from) = socket.recv_from(&mut [0; 64]).unwrap();
         assert_eq!(from.port(), far);
         socket.send_to(b"1", from).unwrap();
@@ -220,7 +220,7 @@ fn a_link_that_is_down_and_one_that_is_gone_are_a_port_that_is_down() {
     let counters = PortCounters::new(1);
     let mut send = || {
         let before = counters.totals();
-        tx.tx_burst(&batch, &frames, counters.shard(0));
+        tx.tx_burst(&batch, &frames, counters.shard(0), None);
         let after = counters.totals();
         let down = DropReason::PortDown as usize;
         (after.tx_frames - before.tx_frames, after.drops[down] - before.drops[down])

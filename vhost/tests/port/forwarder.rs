@@ -291,7 +291,7 @@ fn forward(slots: &[Arc<Slot>], at: usize, batch: &mut Batch, between: &Hook) ->
         let pair = receiver.tx.iter().position(|tx| tx.pair() == rx.pair());
         match pair.or(if receiver.tx.is_empty() { None } else { Some(0) }) {
             Some(tx) => {
-                receiver.tx[tx].tx_burst(batch, &frames, to.counters.shard(0));
+                receiver.tx[tx].tx_burst(batch, &frames, to.counters.shard(0), None);
                 receiver.tx[tx].notify();
             }
             None => to.counters.shard(0).drop(DropReason::PortDown, frames.len()),

@@ -97,7 +97,8 @@ pub fn check_tx(guest: &Guest, ring: &Ring, frames: &[Vec<u8>]) {
     let mut batch = Batch::default();
     fill(&mut batch, &mut buffer, frames);
     let refs: Vec<_> = batch.received().collect();
-    queue.tx_burst(&batch, &refs, counters.shard(0));
+    let mut told = Vec::new();
+    queue.tx_burst(&batch, &refs, counters.shard(0), Some(&mut told));
 
     assert!(!queue.is_broken());
     assert_eq!(queue.base(), model.next);
@@ -106,8 +107,12 @@ pub fn check_tx(guest: &Guest, ring: &Ring, frames: &[Vec<u8>]) {
     assert!(image[TABLES..] == model.image[TABLES..], "other bytes were written");
     let totals = counters.totals();
     assert_eq!(totals.drops.to_vec(), counts(&model.drops));
-    let lost = model.drops.iter().filter(|&&drop| drop != DropReason::BadDescriptor).count();
-    assert_eq!(totals.tx_frames, (frames.len() - lost) as u64);
+    // A bad chain is no frame.
+    let lost: Vec<_> =
+        model.drops.iter().copied().filter(|&drop| drop != DropReason::BadDescriptor).collect();
+    assert_eq!(totals.tx_frames, (frames.len() - lost.len()) as u64);
+    assert_eq!(told.iter().map(|&(_, reason)| reason).collect::<Vec<_>>(), lost);
+    assert!(told.iter().all(|(at, _)| refs.contains(at)));
 }
 
 /// Frames with heads of 20 to 192 bytes and tails of several segments in `buffer`.

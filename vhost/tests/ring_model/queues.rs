@@ -44,7 +44,7 @@ fn tx(queue: &mut TxQueue, frames: &[Vec<u8>]) -> Totals {
     let mut buffer = Buffer::new(1 << 20).unwrap();
     fill(&mut batch, &mut buffer, frames);
     let refs: Vec<_> = batch.received().collect();
-    queue.tx_burst(&batch, &refs, counters.shard(0));
+    queue.tx_burst(&batch, &refs, counters.shard(0), None);
     counters.totals()
 }
 
@@ -229,7 +229,7 @@ fn what_a_guest_takes_unfinished_is_in_its_header() {
     };
     batch.commit();
     let refs: Vec<_> = batch.received().collect();
-    queue.tx_burst(&batch, &refs, counters.shard(0));
+    queue.tx_burst(&batch, &refs, counters.shard(0), None);
     let header = receiver.image()[BUFFERS..][..12].to_vec();
     assert_eq!(header, [1, 1, 54, 0, 0xe8, 3, 34, 0, 16, 0, 1, 0]);
 }

@@ -51,7 +51,7 @@ impl Outputs {
                 if let Some(port) = snapshot.port(id) {
                     let counters = port.counters.shard(worker);
                     let sent = port.tx.with(pair, |queue| {
-                        queue.tx_burst(batch, frames, counters);
+                        queue.tx_burst(batch, frames, counters, None);
                         queue.notify();
                     });
                     if sent.is_none() {

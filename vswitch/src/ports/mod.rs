@@ -10,7 +10,7 @@ pub mod tap;
 use std::os::fd::BorrowedFd;
 
 use strowger_packet::counters::Shard;
-use strowger_packet::{Batch, FrameRef, PortId};
+use strowger_packet::{Batch, FrameRef, Lost, PortId};
 
 pub use slots::TxSlots;
 
@@ -146,13 +146,19 @@ impl TxQueue {
     }
 
     /// Delivers frames in order, doing in software what the receiver cannot, and counts each as sent or dropped.
-    /// Never waits.
+    /// Never waits. A capture gives an empty `lost` to be told which frames were dropped; without one it costs nothing.
     #[inline]
-    pub fn tx_burst(&mut self, batch: &Batch, frames: &[FrameRef], counters: &Shard) {
+    pub fn tx_burst(
+        &mut self,
+        batch: &Batch,
+        frames: &[FrameRef],
+        counters: &Shard,
+        lost: Option<&mut Lost>,
+    ) {
         match self {
-            Self::Vhost(queue) => queue.tx_burst(batch, frames, counters),
-            Self::Tap(queue) => queue.tx_burst(batch, frames, counters),
-            Self::Recorder(queue) => queue.tx_burst(batch, frames, counters),
+            Self::Vhost(queue) => queue.tx_burst(batch, frames, counters, lost),
+            Self::Tap(queue) => queue.tx_burst(batch, frames, counters, lost),
+            Self::Recorder(queue) => queue.tx_burst(batch, frames, counters, lost),
         }
     }
 

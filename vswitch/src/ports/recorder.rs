@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use strowger_packet::counters::Shard;
 use strowger_packet::frame::HEAD;
-use strowger_packet::{Batch, DropReason, FrameRef, Offload, PortId};
+use strowger_packet::{Batch, DropReason, FrameRef, Lost, Offload, PortId};
 
 /// The test's side of the port. Clones are the same port.
 #[derive(Clone, Debug)]
@@ -279,13 +279,22 @@ impl TxQueue {
         self.pair
     }
 
-    pub(super) fn tx_burst(&mut self, batch: &Batch, frames: &[FrameRef], counters: &Shard) {
+    pub(super) fn tx_burst(
+        &mut self,
+        batch: &Batch,
+        frames: &[FrameRef],
+        counters: &Shard,
+        lost: Option<&mut Lost>,
+    ) {
         let room = self.port.room.load(Ordering::Relaxed);
         let (taken, rest) = frames.split_at(room.min(frames.len()));
         if room != usize::MAX {
             self.port.room.store(room - taken.len(), Ordering::Relaxed);
         }
         counters.drop(DropReason::QueueFull, rest.len());
+        if let Some(lost) = lost {
+            lost.extend(rest.iter().map(|&at| (at, DropReason::QueueFull)));
+        }
         counters.tx(taken.len(), taken.iter().map(|&at| batch.frame(at).len()).sum());
         if self.port.keeps.load(Ordering::Relaxed) {
             let mut sent = lock(&self.port.sent);

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use strowger_packet::{Batch, DropReason, FrameRef, counters::Shard};
+use strowger_packet::{Batch, DropReason, FrameRef, Lost, counters::Shard};
 
 use super::{Queue, header};
 
@@ -37,8 +37,14 @@ impl TxQueue {
     }
 
     /// Delivers frames in order, offloads and all, since the kernel takes every offload. Counts what it delivered
-    /// and what it dropped. Never waits.
-    pub fn tx_burst(&mut self, batch: &Batch, frames: &[FrameRef], counters: &Shard) {
+    /// and what it dropped, which is appended to `lost`. Never waits.
+    pub fn tx_burst(
+        &mut self,
+        batch: &Batch,
+        frames: &[FrameRef],
+        counters: &Shard,
+        mut lost: Option<&mut Lost>,
+    ) {
         let (mut sent, mut bytes) = (0, 0);
         for (index, &at) in frames.iter().enumerate() {
             match self.deliver(batch, at) {
@@ -48,10 +54,19 @@ impl TxQueue {
                 }
                 Err(DropReason::PortDown) => {
                     // The others would fare no better.
-                    counters.drop(DropReason::PortDown, frames.len() - index);
+                    let rest = frames.get(index..).unwrap_or_default();
+                    counters.drop(DropReason::PortDown, rest.len());
+                    if let Some(lost) = lost {
+                        lost.extend(rest.iter().map(|&at| (at, DropReason::PortDown)));
+                    }
                     break;
                 }
-                Err(reason) => counters.drop(reason, 1),
+                Err(reason) => {
+                    counters.drop(reason, 1);
+                    if let Some(lost) = lost.as_deref_mut() {
+                        lost.push((at, reason));
+                    }
+                }
             }
         }
         counters.tx(sent, bytes);
