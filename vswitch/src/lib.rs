@@ -10,6 +10,7 @@
 //! * [`switch`]: the running switch: engine, ports, snapshots, opened and closed in order.
 //! * [`control`]: how a running switch is asked for its state.
 //! * [`log`]: lines on standard error that hold nobody up.
+//! * [`metrics`]: its state for Prometheus.
 //! * [`signals`]: how it is told to end.
 //!
 //! Calls run one way: switch, engine, pipeline, tables, leaf crates. Nothing below calls up.
@@ -20,6 +21,7 @@ pub mod config;
 pub mod control;
 pub mod engine;
 pub mod log;
+pub mod metrics;
 pub mod pipeline;
 pub mod ports;
 pub mod signals;
