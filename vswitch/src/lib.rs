@@ -6,7 +6,8 @@
 //! * [`snapshot`]: the immutable whole that workers read.
 //! * [`ports`]: every kind of port behind one pair of types.
 //! * [`vlan`]: which VLAN a frame is in, and how it leaves.
-//! * [`config`]: what the switch is told to be; the command line.
+//! * [`config`]: what the switch is told to be.
+//! * [`cli`]: the command line.
 //! * [`switch`]: the running switch: engine, ports, snapshots, opened and closed in order.
 //! * [`control`]: how a running switch is asked for its state.
 //! * [`log`]: lines on standard error that hold nobody up.
@@ -17,6 +18,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod engine;
