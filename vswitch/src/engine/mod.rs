@@ -9,6 +9,7 @@ mod keeper;
 mod mailbox;
 mod placement;
 mod publication;
+mod pulse;
 mod quiescence;
 mod sleep;
 mod worker;
@@ -27,6 +28,7 @@ use keeper::Keeper;
 use mailbox::{Command, Mailbox};
 use placement::Placement;
 use publication::Publication;
+pub use pulse::Pulse;
 use quiescence::Owner;
 use worker::Worker;
 

@@ -32,6 +32,17 @@ pub(super) struct Owner(pub(super) &'static str);
 #[repr(align(128))]
 pub(super) struct Generation(AtomicU64);
 
+/// A generation word at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark(u64);
+
+impl Mark {
+    /// Whether a worker that is here now has let go of what it held `before`: it sleeps, or has moved.
+    pub(super) fn has_passed(self, before: Self) -> bool {
+        self.0 & OFFLINE != 0 || self != before
+    }
+}
+
 impl Default for Generation {
     /// Of a worker that has not begun.
     fn default() -> Self {
@@ -49,6 +60,11 @@ impl Generation {
     /// The worker holds nothing until it calls [`pass`](Self::pass).
     pub(super) fn go_offline(&self) {
         self.0.store((self.0.load(SeqCst) + SWEEP) | OFFLINE, SeqCst);
+    }
+
+    /// Where the worker is now.
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.0.load(SeqCst))
     }
 
     /// Whether the worker sleeps.
