@@ -12,6 +12,7 @@
 //! * [`control`]: how a running switch is asked for its state.
 //! * [`log`]: lines on standard error that hold nobody up.
 //! * [`metrics`]: its state for Prometheus.
+//! * [`service`]: what a service manager is told.
 //! * [`signals`]: how it is told to end.
 //!
 //! Calls run one way: switch, engine, pipeline, tables, leaf crates. Nothing below calls up.
@@ -26,6 +27,7 @@ pub mod log;
 pub mod metrics;
 pub mod pipeline;
 pub mod ports;
+pub mod service;
 pub mod signals;
 pub mod snapshot;
 pub mod switch;

@@ -4,17 +4,20 @@ use std::io::{self, Write};
 
 use tracing::info;
 
-use crate::{config::Config, log, signals::Ending, switch::Switch};
+use crate::{config::Config, log, service::Service, signals::Ending, switch::Switch};
 
 /// Is a switch until a signal ends it.
 pub(super) fn run(config: &Config) -> Result<(), String> {
     let mut ending = Ending::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
     let switch = Switch::start(config).map_err(|error| error.to_string())?;
     info!("ready");
+    let service = Service::ready(switch.engine())
+        .map_err(|error| format!("cannot start the watchdog's thread: {error}"))?;
     // Who started us may not care to read it.
     let _unread = writeln!(io::stdout(), "ready").and_then(|()| io::stdout().flush());
     ending.wait().map_err(|error| format!("cannot wait for signals: {error}"))?;
     info!("ending");
+    service.stopping();
     switch.stop();
     Ok(())
 }

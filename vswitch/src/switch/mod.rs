@@ -12,7 +12,7 @@ mod status;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Instant,
 };
 
@@ -75,7 +75,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Switch {
     _server: control::Server,
-    _running: Arc<Mutex<Running>>,
+    running: Arc<Mutex<Running>>,
     _rundir: Rundir,
 }
 
@@ -110,7 +110,13 @@ impl Switch {
         let running = Arc::new(Mutex::new(running));
         let server =
             control::Server::start(&rundir.control_socket(), status::Reporter::new(&running))?;
-        Ok(Self { _server: server, _running: running, _rundir: rundir })
+        Ok(Self { _server: server, running, _rundir: rundir })
+    }
+
+    /// Its workers, for who watches them. Does not keep them alive.
+    #[must_use]
+    pub fn engine(&self) -> Weak<Engine> {
+        Arc::downgrade(&lock(&self.running).engine)
     }
 
     /// Ends in order. Dropping does the same.

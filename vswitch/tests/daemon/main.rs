@@ -14,3 +14,4 @@ mod life;
 mod netns;
 mod refusals;
 mod running;
+mod service;
