@@ -74,6 +74,16 @@ impl Frame {
         self.end = HEADROOM.saturating_add(len.min(HEAD)) as u16;
     }
 
+    /// Makes a head of `len` bytes, to be filled: that of a frame that was here before and had things pushed, so that
+    /// it may be longer than [`HEAD`]. `None`, and nothing changed, if there is no such room.
+    pub fn restore_head(&mut self, len: usize) -> Option<&mut [u8]> {
+        let last_start = self.bytes.len().checked_sub(len)?;
+        let start = last_start.min(HEADROOM);
+        self.start = start as u16;
+        self.end = start.saturating_add(len) as u16;
+        Some(self.head_mut())
+    }
+
     /// Says where in the batch's segments the tail lies: `count` segments from `first`, `len` bytes in all.
     #[inline]
     pub fn set_tail(&mut self, first: u16, count: u16, len: u32) {
@@ -210,6 +220,18 @@ mod tests {
         f.reset(PortId(4));
         assert_eq!((f.ingress, f.len(), f.tail_range()), (PortId(4), 0, 0..0));
         assert_eq!((f.offload, f.claims, f.layers), Default::default());
+    }
+
+    #[test]
+    fn a_head_that_grew_is_restored_in_the_headroom() {
+        let mut f = frame(b"abcd");
+        f.restore_head(HEAD + 4).unwrap().fill(7);
+        assert_eq!(f.head(), [7; HEAD + 4]);
+        assert!(f.open(0, HEADROOM - 4).is_some() && f.open(0, 1).is_none());
+        f.restore_head(3).unwrap().copy_from_slice(b"xyz");
+        assert_eq!(f.head(), b"xyz");
+        assert!(f.restore_head(HEADROOM + HEAD + 1).is_none());
+        assert_eq!(f.head(), b"xyz");
     }
 
     #[test]

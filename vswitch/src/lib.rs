@@ -3,6 +3,7 @@
 //! * [`engine`]: pinned workers that carry frames from rx queues to tx queues, and what keeps them in order.
 //! * [`pipeline`]: a batch's way through one worker: cache, execute, outputs.
 //! * [`tables`]: what decides where frames go; the slow path.
+//! * [`rates`]: limits of a port: policing what comes in, shaping what goes out.
 //! * [`snapshot`]: the immutable whole that workers read.
 //! * [`ports`]: every kind of port behind one pair of types.
 //! * [`vlan`]: which VLAN a frame is in, and how it leaves.
@@ -27,6 +28,7 @@ pub mod log;
 pub mod metrics;
 pub mod pipeline;
 pub mod ports;
+pub mod rates;
 pub mod service;
 pub mod signals;
 pub mod snapshot;

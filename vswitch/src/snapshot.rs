@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use strowger_packet::{PortCounters, PortId};
 
 use crate::ports::TxSlots;
+use crate::rates::{Shaper, TokenBucket};
 use crate::tables::mac::MacTable;
 use crate::vlan;
 
@@ -44,7 +45,13 @@ pub struct PortEntry {
 
 /// What is done to a port's frames beside forwarding them. By default nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Extras {}
+pub struct Extras {
+    /// Drops what comes in by the port above its rate.
+    pub policer: Option<Arc<TokenBucket>>,
+    /// Holds what leaves by the port back to its rate. Of two entries of one port, one after the other, both should
+    /// have the same queue ([`Shaper::with_limit`]).
+    pub shaper: Option<Arc<Shaper>>,
+}
 
 /// A bridge as workers see it.
 #[derive(Clone, Debug)]

@@ -13,6 +13,11 @@ pub(super) fn moment(now: Instant) -> Moment {
     Moment { nanos: now.saturating_duration_since(*START).as_nanos() as u64 }
 }
 
+/// How long it is until a moment; nothing if it has passed.
+pub(super) fn until(moment: Moment) -> Duration {
+    Duration::from_nanos(moment.nanos.saturating_sub(now().nanos))
+}
+
 /// The moment now, for ages that are shown.
 #[must_use]
 pub fn now() -> Moment {

@@ -164,9 +164,14 @@ impl Worker {
         }
     }
 
-    /// Takes at most one batch from each queue all the way. Returns how many frames there were.
+    /// Sends what waited for its turn, then takes at most one batch from each queue all the way. Returns how many
+    /// frames there were.
     fn poll_once(&mut self, now: Moment) -> usize {
         let mut frames = 0;
+        if self.pipeline.has_backlog() {
+            frames += self.pipeline.drain(self.reader.read(&self.publication), now);
+        }
+        let waited = frames;
         for owned in &mut self.queues {
             let snapshot = self.reader.read(&self.publication);
             let Some(port) = snapshot.port(owned.port) else { continue };
@@ -185,8 +190,8 @@ impl Worker {
             owned.queue.release();
             owned.queue.notify();
         }
-        if frames > 0 {
-            add(&self.shared.statistics.frames, frames as u64);
+        if frames > waited {
+            add(&self.shared.statistics.frames, (frames - waited) as u64);
         }
         frames
     }
@@ -211,7 +216,8 @@ impl Worker {
             if !mailbox.has_commands() && !self.reader.is_behind(&self.publication) {
                 add(&statistics.sleeps, 1);
                 let queues = &self.queues;
-                self.sleeper.sleep(only_a_nap, |token| match token {
+                let at_most = self.pipeline.due().map(clock::until);
+                self.sleeper.sleep(at_most, only_a_nap, |token| match token {
                     Token::MAILBOX => mailbox.acknowledge(),
                     token => queues
                         .iter()

@@ -9,7 +9,10 @@
 //! flooded frame is counted by every receiver). When only part of its outputs could be made (no headroom for a tag,
 //! too many copies) it is counted on both sides.
 //!
-//! May call `tables`, `ports` and `snapshot`. Knows nothing of threads.
+//! A port with a policer loses what exceeds its rate before anything else is done with it; what leaves by a port with
+//! a shaper may wait there, and is sent by [`drain`](Pipeline::drain).
+//!
+//! May call `tables`, `rates`, `ports` and `snapshot`. Knows nothing of threads.
 
 mod budget;
 pub mod cache;
@@ -17,6 +20,7 @@ mod exact;
 mod execute;
 mod masks;
 mod outputs;
+mod shaping;
 
 use strowger_packet::batch::MAX_FRAMES;
 use strowger_packet::counters::Shard;
@@ -30,6 +34,7 @@ use budget::Budgets;
 use cache::{Cache, CacheLimits, Cached, FlowId, Source};
 use execute::Run;
 use outputs::Outputs;
+use shaping::Backlogs;
 
 pub use budget::TRANSLATIONS_A_MILLISECOND;
 
@@ -69,6 +74,7 @@ pub struct Pipeline {
     cache: Cache,
     budgets: Budgets,
     outputs: Outputs,
+    backlogs: Backlogs,
     keys: Box<[FlowKey; MAX_FRAMES]>,
     frames: Vec<FrameRef>,
     flows: [Option<FlowId>; MAX_FRAMES],
@@ -95,6 +101,7 @@ impl Pipeline {
             cache: Cache::new(limits),
             budgets: Budgets::default(),
             outputs: Outputs::default(),
+            backlogs: Backlogs::default(),
             keys: Box::new([FlowKey::default(); MAX_FRAMES]),
             frames: Vec::with_capacity(MAX_FRAMES),
             flows: [None; MAX_FRAMES],
@@ -132,16 +139,51 @@ impl Pipeline {
             changes: bridge.stations.changes(),
             now,
         };
-        let frames = self.extract(batch, context.counters);
+        let all = batch.received();
+        let frames = match &port.extras.policer {
+            None => self.extract(batch, all, context.counters),
+            Some(policer) => {
+                let conforming = policer.conforming(batch, now);
+                let few = all.enumerate().filter(|&(number, _)| conforming >> number & 1 == 1);
+                let few = few.map(|(_, at)| at);
+                let policed = batch.len() - conforming.count_ones() as usize;
+                context.counters.drop(DropReason::Policed, policed);
+                self.extract(batch, few, context.counters)
+            }
+        };
         self.lookup(frames);
         self.execute(batch, frames, context);
-        self.outputs.flush(batch, snapshot, self.worker);
+        self.outputs.flush(batch, snapshot, &mut self.backlogs, (self.worker, now));
     }
 
-    /// Parses all frames. Returns how many have a key.
-    fn extract(&mut self, batch: &mut Batch, counters: &Shard) -> usize {
+    /// Whether frames wait in shapers that this worker has to send.
+    #[inline]
+    #[must_use]
+    pub fn has_backlog(&self) -> bool {
+        !self.backlogs.is_empty()
+    }
+
+    /// When the first of the frames that wait may go.
+    #[must_use]
+    pub fn due(&self) -> Option<Moment> {
+        self.backlogs.due()
+    }
+
+    /// Sends frames that waited, at most a batch a port. Returns how many.
+    pub fn drain(&mut self, snapshot: &Snapshot, now: Moment) -> usize {
+        self.backlogs.drain(snapshot, self.worker, now)
+    }
+
+    /// Parses some frames of a batch. Returns how many have a key.
+    #[inline(always)]
+    fn extract(
+        &mut self,
+        batch: &mut Batch,
+        which: impl Iterator<Item = FrameRef>,
+        counters: &Shard,
+    ) -> usize {
         self.frames.clear();
-        for at in batch.received() {
+        for at in which {
             // There are as many keys as a batch has frames.
             let Some(place) = self.keys.get_mut(self.frames.len()) else { break };
             match extract_into(batch.frame_mut(at), place) {

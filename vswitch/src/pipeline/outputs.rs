@@ -3,6 +3,8 @@
 use strowger_packet::counters::Shard;
 use strowger_packet::{Batch, DropReason, FlowKey, FrameRef, PortId};
 
+use super::Moment;
+use super::shaping::Backlogs;
 use crate::snapshot::Snapshot;
 
 /// The outputs of one batch, port by port. The lists keep their room from batch to batch.
@@ -40,7 +42,13 @@ impl Outputs {
     }
 
     /// Sends everything, and forgets it.
-    pub(super) fn flush(&mut self, batch: &Batch, snapshot: &Snapshot, worker: usize) {
+    pub(super) fn flush(
+        &mut self,
+        batch: &Batch,
+        snapshot: &Snapshot,
+        backlogs: &mut Backlogs,
+        (worker, now): (usize, Moment),
+    ) {
         for id in self.touched.drain(..) {
             let Some(outputs) = self.ports.get_mut(id.0 as usize) else { continue };
             let mut filled = std::mem::take(&mut outputs.filled);
@@ -49,6 +57,11 @@ impl Outputs {
                 filled &= filled - 1;
                 let Some(frames) = outputs.lists.get_mut(pair) else { continue };
                 if let Some(port) = snapshot.port(id) {
+                    if let Some(shaper) = &port.extras.shaper {
+                        backlogs.send((port, shaper), (pair, frames), batch, (worker, now));
+                        frames.clear();
+                        continue;
+                    }
                     let counters = port.counters.shard(worker);
                     let sent = port.tx.with(pair, |queue| {
                         queue.tx_burst(batch, frames, counters, None);
