@@ -12,6 +12,7 @@ use std::thread;
 use strowger_packet::{DropReason, PortId};
 use strowger_vswitch::engine::{Engine, EngineConfig, Poll};
 use strowger_vswitch::ports::recorder::Sent;
+use strowger_vswitch::rates::{Limit, Shaper};
 use strowger_vswitch::snapshot::Snapshot;
 use strowger_vswitch::vlan::Mode;
 
@@ -422,4 +423,62 @@ fn an_engine_ends_while_its_workers_sleep_or_work() {
         ended.join().unwrap();
         assert_eq!(ports[0].recorder.in_flight(), 0);
     }
+}
+
+/// The bridge's ports as before, but port 1 with a limit on what it is sent.
+fn shape(engine: &Engine, snapshot: &Snapshot, ports: &[TestPort], limit: Limit) -> Arc<Shaper> {
+    let shaper = Arc::new(Shaper::new(limit).unwrap());
+    let mut shaped = snapshot.clone();
+    let bridge = shaped.bridges().next().unwrap().id;
+    let mut entry = ports[1].entry(1, bridge, Mode::default());
+    entry.extras.shaper = Some(Arc::clone(&shaper));
+    assert!(shaped.put_port(entry));
+    engine.publish(shaped);
+    shaper
+}
+
+#[test]
+fn what_waits_for_tokens_is_sent_by_a_worker_that_slept_meanwhile() {
+    for poll in [Poll::Adaptive, Poll::Busy] {
+        let ports = ports(3, 2);
+        let (engine, snapshot) = running(&ports, 2, poll);
+        introduce(&ports);
+        let shaper = shape(&engine, &snapshot, &ports, Limit::frames(400, 1));
+        let frames = |from: u16| (1..=8).map(move |number| frame(mac(1), mac(from), &[], number));
+        for from in [0, 2] {
+            ports[usize::from(from)].recorder.send(frames(from));
+        }
+        // One goes at once, the others 2.5 ms apart: nothing but the worker's own timer wakes it for them.
+        let sent = ports[1].recorder.wait_for(16);
+        for from in [0, 2] {
+            assert_eq!(numbers(&sent, mac(from)), (1..=8).collect::<Vec<_>>());
+        }
+        wait_until("nothing waits", || shaper.backlog().frames == 0);
+        assert_eq!(ports[1].drops(DropReason::ShaperFull), 0);
+        if poll == Poll::Adaptive {
+            // A quarter of a second lies between two frames, and a worker spins for 50 µs.
+            let _slow = shape(&engine, &snapshot, &ports, Limit::frames(4, 1));
+            wait_until("all sleep, with nothing to send", || engine.is_asleep());
+            let before = sleeps(&engine);
+            ports[0].recorder.send((9..=10).map(|number| frame(mac(1), mac(0), &[], number)));
+            assert_eq!(numbers(&ports[1].recorder.wait_for(2), mac(0)), [9, 10]);
+            assert!(sleeps(&engine) > before, "it sleeps between the frames");
+        }
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_out_with_a_backlog_wakes_the_worker_that_has_it() {
+    let ports = ports(2, 1);
+    let (engine, snapshot) = running(&ports, 1, Poll::Adaptive);
+    introduce(&ports);
+    let shaper = shape(&engine, &snapshot, &ports, Limit::frames(1, 1));
+    ports[0].recorder.send((1..=2).map(|number| frame(mac(1), mac(0), &[], number)));
+    wait_until("one waits", || shaper.backlog().frames == 1);
+    let mut without = snapshot.clone();
+    without.remove_port(PortId(1));
+    engine.publish(without);
+    wait_until("it is dropped", || ports[1].drops(DropReason::PortDown) == 1);
+    assert_eq!(shaper.backlog().frames, 0);
+    wait_until("nobody else has the shaper", || Arc::strong_count(&shaper) == 1);
 }

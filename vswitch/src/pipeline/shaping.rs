@@ -143,7 +143,7 @@ impl Waiting {
 fn deliver(port: &PortEntry, pair: usize, batch: &Batch, frames: &[FrameRef], worker: usize) {
     let counters = port.counters.shard(worker);
     let sent = port.tx.with(pair, |queue| {
-        queue.tx_burst(batch, frames, counters);
+        queue.tx_burst(batch, frames, counters, None);
         queue.notify();
     });
     if sent.is_none() {

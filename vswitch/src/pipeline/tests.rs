@@ -5,6 +5,7 @@ use strowger_packet::{MacAddress, PortCounters};
 use super::*;
 use crate::ports::recorder::Recorder;
 use crate::ports::{RxQueue, TxSlots};
+use crate::rates::{Limit, Shaper, TokenBucket};
 use crate::snapshot::Extras;
 use crate::tables::mac::{MOVES_A_SECOND, MacLimits, MacTable};
 use crate::vlan::{Mode, Vid};
@@ -169,4 +170,144 @@ fn a_cache_of_one_flow_still_forwards_everything() {
     bench.send(0, (0..64).map(|src| frame(1, src % 7)), 0);
     assert_eq!(bench.sent(1), 64);
     assert_eq!(bench.pipeline.cache().len(), 1);
+}
+
+impl Bench {
+    /// Gives a port limits; on a live port the queue stays.
+    fn limit(&mut self, port: u32, ingress: Option<Limit>, egress: Option<Limit>) {
+        let mut entry = PortEntry::clone(self.snapshot.port(PortId(port)).unwrap());
+        let shaper = entry.extras.shaper.take();
+        entry.extras.policer = ingress.map(|limit| Arc::new(TokenBucket::new(limit)));
+        entry.extras.shaper = egress.map(|limit| {
+            Arc::new(match &shaper {
+                Some(shaper) => shaper.with_limit(limit),
+                None => Shaper::new(limit).unwrap(),
+            })
+        });
+        assert!(self.snapshot.put_port(entry));
+    }
+
+    fn drain(&mut self, millis: u64) -> usize {
+        self.pipeline.drain(&self.snapshot, Moment::from_millis(millis))
+    }
+
+    fn backlog(&self, port: u32) -> u64 {
+        let entry = self.snapshot.port(PortId(port)).unwrap();
+        entry.extras.shaper.as_ref().map_or(0, |shaper| shaper.backlog().frames)
+    }
+
+    fn sources(&self, port: usize) -> Vec<u16> {
+        let sources = self.recorders[port].take();
+        sources.iter().map(|sent| u16::from_be_bytes([sent.bytes[10], sent.bytes[11]])).collect()
+    }
+}
+
+#[test]
+fn what_exceeds_the_ingress_rate_is_dropped_where_it_came_in_before_anything_else() {
+    let mut bench = Bench::new(2, CacheLimits::default());
+    bench.limit(0, Some(Limit::frames(1000, 3)), None);
+    // Frames that are too short, or would be translated, take tokens too.
+    bench.send(0, [vec![0; 13], frame(1, 1), frame(1, 2), frame(1, 3), vec![0; 13]], 0);
+    assert_eq!(bench.sources(1), [1, 2]);
+    assert_eq!(bench.drops(0, DropReason::Policed), 2);
+    assert_eq!(bench.drops(0, DropReason::Truncated), 1);
+    bench.send(0, [frame(1, 4), frame(1, 5)], 1);
+    assert_eq!(bench.sources(1), [4]);
+    bench.send(1, (0..10).map(|src| frame(1, 100 + src)), 1);
+    assert_eq!(bench.sent(0), 10, "the other direction has no limit");
+    assert_eq!(bench.drops(0, DropReason::Policed), 3);
+    let totals = bench.snapshot.port(PortId(0)).unwrap().counters.totals();
+    assert_eq!(totals.rx_frames, 7, "what is dropped was received");
+}
+
+#[test]
+fn frames_that_wait_leave_in_order_as_tokens_come_and_nothing_overtakes() {
+    let mut bench = Bench::new(3, CacheLimits::default());
+    bench.limit(2, None, Some(Limit::frames(1000, 2)));
+    bench.send(0, (0..5).map(|src| frame(9, src)), 0);
+    assert_eq!(bench.sources(2), [0, 1]);
+    assert_eq!(bench.sent(1), 5, "other receivers do not wait");
+    assert_eq!((bench.backlog(2), bench.pipeline.due()), (3, Some(Moment::from_millis(1))));
+    // There is a token by now, but others are first.
+    bench.send(1, [frame(9, 5)], 1);
+    assert!(bench.sources(2).is_empty());
+    assert_eq!(bench.drain(1), 1);
+    assert_eq!(bench.sources(2), [2]);
+    assert_eq!(bench.drain(1), 0);
+    assert_eq!(bench.drain(3), 2);
+    assert_eq!(bench.drain(9), 1);
+    assert_eq!(bench.sources(2), [3, 4, 5]);
+    assert!(!bench.pipeline.has_backlog() && bench.backlog(2) == 0);
+    bench.send(0, [frame(9, 6)], 9);
+    assert_eq!(bench.sources(2), [6], "at once again");
+    assert_eq!(bench.snapshot.port(PortId(2)).unwrap().counters.totals().tx_frames, 7);
+}
+
+#[test]
+fn what_would_wait_too_long_is_dropped_at_the_receiver() {
+    let mut bench = Bench::new(2, CacheLimits::default());
+    bench.limit(1, None, Some(Limit::frames(1000, 1)));
+    bench.send(0, (0..64).map(|src| frame(9, src)), 0);
+    // One at once, and 50 within 50 ms.
+    assert_eq!((bench.sent(1), bench.backlog(1)), (1, 50));
+    assert_eq!(bench.drops(1, DropReason::ShaperFull), 13);
+    assert_eq!(bench.drops(0, DropReason::ShaperFull), 0);
+    // A frame may wait alone however slow the rate is.
+    let mut bench = Bench::new(2, CacheLimits::default());
+    bench.limit(1, None, Some(Limit::frames(1, 1)));
+    bench.send(0, (0..3).map(|src| frame(9, src)), 0);
+    assert_eq!((bench.sent(1), bench.backlog(1)), (1, 1));
+    assert_eq!(bench.pipeline.due(), Some(Moment::from_millis(1000)));
+}
+
+#[test]
+fn a_port_that_goes_down_or_leaves_loses_what_waits_there_and_says_so() {
+    for leaves in [false, true] {
+        let mut bench = Bench::new(2, CacheLimits::default());
+        bench.limit(1, None, Some(Limit::frames(1000, 1)));
+        bench.send(0, (0..4).map(|src| frame(9, src)), 0);
+        let counters = Arc::clone(&bench.snapshot.port(PortId(1)).unwrap().counters);
+        let shaper = bench.snapshot.port(PortId(1)).unwrap().extras.shaper.clone().unwrap();
+        let queue = bench.snapshot.port(PortId(1)).unwrap().tx.stop(0);
+        if leaves {
+            bench.snapshot.remove_port(PortId(1));
+        }
+        assert_eq!(bench.drain(1), 0);
+        assert_eq!(counters.totals().drops[DropReason::PortDown as usize], 3);
+        assert!(!bench.pipeline.has_backlog());
+        assert_eq!(shaper.backlog().frames, 0);
+        assert_eq!(Arc::strong_count(&shaper), if leaves { 1 } else { 2 }, "the worker let it go");
+        assert_eq!((bench.drain(2), bench.sent(1)), (0, 1));
+        drop(queue);
+    }
+}
+
+#[test]
+fn another_rate_on_a_live_port_keeps_what_waits_and_none_sends_it_at_once() {
+    let mut bench = Bench::new(2, CacheLimits::default());
+    bench.limit(1, None, Some(Limit::frames(1000, 1)));
+    bench.send(0, (0..30).map(|src| frame(9, src)), 0);
+    assert_eq!(bench.sources(1), [0]);
+    bench.limit(1, None, Some(Limit::frames(10_000, 1)));
+    assert_eq!((bench.backlog(1), bench.drain(1)), (29, 1), "one at a time is the burst");
+    assert_eq!(bench.pipeline.due(), Some(Moment { nanos: 1_100_000 }));
+    bench.limit(1, None, None);
+    assert_eq!(bench.drain(1), 28);
+    assert_eq!(bench.sources(1), (1..30).collect::<Vec<_>>());
+    assert!(!bench.pipeline.has_backlog());
+}
+
+#[test]
+fn frames_that_wait_for_a_queue_that_stopped_leave_by_another() {
+    let mut bench = Bench::new(2, CacheLimits::default());
+    bench.limit(1, None, Some(Limit::frames(1000, 1)));
+    bench.send(0, (0..3).map(|src| frame(9, src)), 0);
+    let entry = bench.snapshot.port(PortId(1)).unwrap();
+    assert!(entry.tx.start(bench.recorders[1].tx(1)).is_none());
+    drop(entry.tx.stop(0));
+    assert_eq!(bench.drain(1) + bench.drain(2), 2);
+    assert_eq!(
+        bench.recorders[1].take().iter().map(|sent| sent.pair).collect::<Vec<_>>(),
+        [0, 1, 1]
+    );
 }

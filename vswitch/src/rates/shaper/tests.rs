@@ -224,7 +224,7 @@ fn a_queue_that_is_always_full_leaves_at_exactly_its_rate() {
         sent += passed as u64;
         for &at in &all[passed..] {
             // Dropped when the queue is full, which is the point of it.
-            let _ = turn.hold(&batch, at, 0);
+            let _ = turn.hold(&batch, at, number(&batch, at) as usize / 8 % 2);
         }
         let bits = limit.burst() * 8 + (u128::from(now) * 123_456_789 / 1_000_000_000) as u64;
         assert!(now == 0 || sent == bits / 8000, "{sent} frames at {now}, not {}", bits / 8000);
