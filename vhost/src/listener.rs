@@ -1,5 +1,7 @@
 //! A port that listens: its socket in the file system, and one front end after another.
 //!
+//! The [reception](crate::reception) watches the socket; the port has a thread only while somebody is connected.
+//!
 //! **A second front end waits.** One session at a time runs on the port's thread; whoever connects meanwhile stands
 //! in the socket's queue and is served when the first is gone. So a front end that restarts faster than the switch
 //! sees the old one go is never turned away, which would end a QEMU without `reconnect`. DPDK accepts every
@@ -8,14 +10,14 @@
 use std::{
     fs, io,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::OwnedFd,
         unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    event::{PollFlags, Timespec},
+    event::Timespec,
     io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
@@ -24,7 +26,12 @@ use rustix::{
 };
 use tracing::warn;
 
-use crate::{PortConfig, PortError, event::Woken, port::Shared};
+use crate::{
+    PortConfig, PortError,
+    event::Woken,
+    port::Shared,
+    reception::{Reception, Token},
+};
 
 /// Front ends that may wait for the first to go.
 const BACKLOG: i32 = 8;
@@ -32,12 +39,25 @@ const BACKLOG: i32 = 8;
 const MODE: u32 = 0o660;
 /// How long to wait before accepting again when the process has no descriptor left.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// No time at all.
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// A bound, listening socket; dropping it removes its file.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: OwnedFd,
     file: SocketFile,
+    token: Token,
+}
+
+/// What a port's thread finds at its socket.
+pub(crate) enum Next {
+    /// Somebody connected.
+    FrontEnd(OwnedFd),
+    /// Nobody waits.
+    Nobody,
+    /// The port is being closed.
+    Stopped,
 }
 
 /// The socket's file, known by its inode so that nobody else's is removed.
@@ -67,36 +87,47 @@ impl Listener {
         fs::set_permissions(&path, fs::Permissions::from_mode(MODE))
             .map_err(failed("set the permissions of"))?;
         listen(&socket, BACKLOG).map_err(|error| failed("listen on")(error.into()))?;
-        Ok(Self { socket, file })
+        let token = Reception::get()
+            .and_then(|reception| reception.add(&socket))
+            .map_err(failed("watch"))?;
+        Ok(Self { socket, file, token })
     }
 
-    /// Serves one front end after another until the port is closed.
-    pub(crate) fn run(self, shared: &Shared) {
-        while self.next(shared).is_some_and(|socket| shared.serve(socket)) {}
+    pub(crate) fn socket(&self) -> &OwnedFd {
+        &self.socket
     }
 
-    /// The next connection; `None` when the port is closed.
-    fn next(&self, shared: &Shared) -> Option<OwnedFd> {
+    pub(crate) fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
+    /// The next connection, if one waits.
+    pub(crate) fn next(&self, shared: &Shared) -> Next {
+        let mut pause = NOW;
         loop {
-            let ready = Some((self.socket.as_fd(), PollFlags::IN));
-            let error = match shared.stop().wait(ready, None) {
-                Ok(Woken::Stopped) => return None,
-                Ok(Woken::Ready | Woken::TimedOut) => {
-                    match accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                        Ok(socket) => return Some(socket),
-                        Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => continue,
-                        Err(error) => error.into(),
-                    }
+            if matches!(shared.stop().wait(None, Some(pause)), Ok(Woken::Stopped)) {
+                return Next::Stopped;
+            }
+            match accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok(socket) => return Next::FrontEnd(socket),
+                Err(Errno::AGAIN) => return Next::Nobody,
+                Err(Errno::INTR | Errno::CONNABORTED) => pause = NOW,
+                Err(error) => {
+                    pause = PAUSE;
+                    self.report(shared, error);
                 }
-                Err(error) => error,
-            };
-            shared.update(|status| status.last_error = Some(error.to_string()));
-            let path = self.file.path.display();
-            warn!(port = shared.config().name, "cannot accept on {path}: {error}");
-            if matches!(shared.stop().wait(None, Some(PAUSE)), Ok(Woken::Stopped)) {
-                return None;
             }
         }
+    }
+
+    fn report(&self, shared: &Shared, error: Errno) {
+        let text = format!("cannot accept on {}: {error}", self.file.path.display());
+        warn!(port = shared.config().name, "{text}");
+        shared.update(|status| status.last_error = Some(text));
     }
 }
 

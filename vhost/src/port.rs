@@ -1,10 +1,13 @@
 //! A vhost-user port: the socket, the thread that serves it, and what can be seen of it from outside.
+//!
+//! A port opens in two steps, so that many can be opened together or not at all: what can fail is
+//! [prepared](Port::prepare), and only then [started](Prepared::start), which does not fail.
 
 use std::{
     fmt, io,
     os::fd::OwnedFd,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread::{self, JoinHandle},
 };
 
@@ -19,6 +22,7 @@ use crate::{
     event::Event,
     listener::Listener,
     protocol::ChannelError,
+    reception::{Desk, Reception},
     session::{Session, SessionEnd},
 };
 
@@ -234,39 +238,88 @@ impl Shared {
 #[derive(Debug)]
 pub struct Port {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    serving: Serving,
+}
+
+/// A port that only has to be started. Dropping it leaves nothing behind.
+#[derive(Debug)]
+pub struct Prepared {
+    shared: Arc<Shared>,
+    way: Way,
+}
+
+/// How a port comes to connections.
+#[derive(Debug)]
+enum Way {
+    /// Its socket listens; nobody is served yet.
+    Listen(Arc<Listener>),
+    /// Its thread waits for the word to go, and ends if none comes.
+    Connect { go: mpsc::SyncSender<()>, thread: JoinHandle<()> },
+}
+
+/// Who serves it.
+#[derive(Debug)]
+enum Serving {
+    /// The reception, and a thread as long as there is a front end.
+    Desk(Arc<Desk>),
+    /// A thread of its own.
+    Thread(Option<JoinHandle<()>>),
+}
+
+impl PortError {
+    /// Whether the process has no file descriptor left.
+    #[must_use]
+    pub fn is_out_of_descriptors(&self) -> bool {
+        let code = match self {
+            Self::Io { source, .. } => source.raw_os_error(),
+            _ => None,
+        };
+        code == Some(rustix::io::Errno::MFILE.raw_os_error())
+            || code == Some(rustix::io::Errno::NFILE.raw_os_error())
+    }
 }
 
 impl Port {
-    /// Opens a port and starts its thread. A server's socket listens when this returns; a client connects in the
-    /// background, and keeps trying.
+    /// Opens a port. A server's socket listens when this returns; a client connects in the background, and keeps
+    /// trying.
     ///
     /// # Errors
-    /// If the socket cannot be bound or the thread not be started; then nothing is left behind.
+    /// If the socket cannot be bound or a thread not be started; then nothing is left behind.
     pub fn open(config: PortConfig, host: Arc<dyn Host>) -> Result<Self, PortError> {
+        Self::prepare(config, host, None).map(Prepared::start)
+    }
+
+    /// Does everything of opening a port that can fail. If it is to take the place of an open port that listens at the
+    /// same path, it takes over that one's socket with who waits there: that one is to be closed before it is started.
+    ///
+    /// # Errors
+    /// If the socket cannot be bound or a thread not be started; then nothing is left behind.
+    pub fn prepare(
+        config: PortConfig,
+        host: Arc<dyn Host>,
+        before: Option<&Self>,
+    ) -> Result<Prepared, PortError> {
         install_fault_handler();
         config.check()?;
         let Ok(address) = SocketAddrUnix::new(&config.path) else {
             return Err(PortError::PathTooLong { name: config.name, path: config.path });
         };
         let failed = PortError::io(&config, "start the thread that serves");
-        let way = match config.role {
-            Role::Server => Way::Listen(Listener::bind(&config, &address)?),
-            Role::Client => Way::Connect(Connector::new(address)),
+        let taken_over = before.and_then(|port| port.listener(&config));
+        let listener = match (config.role, taken_over) {
+            (Role::Server, Some(listener)) => Some(listener),
+            (Role::Server, None) => Some(Arc::new(Listener::bind(&config, &address)?)),
+            (Role::Client, _) => None,
         };
-        // The kernel shows 15 bytes of a thread's name.
-        let thread = thread::Builder::new().name(format!("vu-{}", config.name));
         let shared = match Shared::new(config, host) {
             Ok(shared) => Arc::new(shared),
             Err(error) => return Err(failed(error)),
         };
-        let serving = Arc::clone(&shared);
-        let thread = thread.spawn(move || match way {
-            Way::Listen(listener) => listener.run(&serving),
-            Way::Connect(connector) => connector.run(&serving),
-        });
-        let thread = thread.map_err(failed)?;
-        Ok(Self { shared, thread: Some(thread) })
+        let way = match listener {
+            Some(listener) => Way::Listen(listener),
+            None => connecting(Connector::new(address), &shared).map_err(failed)?,
+        };
+        Ok(Prepared { shared, way })
     }
 
     /// Serves one connection that somebody else made, on the calling thread and to its end. No ring runs then, and
@@ -293,25 +346,75 @@ impl Port {
         self.shared.status()
     }
 
+    /// What it was made from.
+    #[must_use]
+    pub fn config(&self) -> &PortConfig {
+        self.shared.config()
+    }
+
     /// Stops the rings, joins the thread and removes the socket. Not to be called from a [`Host`]'s method.
     pub fn close(self) {
         drop(self);
     }
+
+    /// The socket, if it is one that `config` would listen on.
+    fn listener(&self, config: &PortConfig) -> Option<Arc<Listener>> {
+        match &self.serving {
+            Serving::Desk(desk) if self.config().path == config.path => desk.listener(),
+            _ => None,
+        }
+    }
+}
+
+impl Prepared {
+    /// Starts serving.
+    #[must_use]
+    pub fn start(self) -> Port {
+        let Self { shared, way } = self;
+        let serving = match way {
+            Way::Connect { go, thread } => {
+                if go.send(()).is_err() {
+                    error!(port = shared.config.name, "the port's thread ended before its time");
+                }
+                Serving::Thread(Some(thread))
+            }
+            Way::Listen(listener) => match Reception::get() {
+                Ok(reception) => Serving::Desk(reception.open(listener, Arc::clone(&shared))),
+                Err(error) => {
+                    // The listener was bound with its help, so that it is there.
+                    error!(port = shared.config.name, "no front end will be served: {error}");
+                    Serving::Thread(None)
+                }
+            },
+        };
+        Port { shared, serving }
+    }
+}
+
+/// A thread that will connect once it is told to.
+fn connecting(connector: Connector, shared: &Arc<Shared>) -> io::Result<Way> {
+    // The kernel shows 15 bytes of a thread's name.
+    let thread = thread::Builder::new().name(format!("vu-{}", shared.config.name));
+    let (go, told) = mpsc::sync_channel(1);
+    let serving = Arc::clone(shared);
+    let thread = thread.spawn(move || {
+        if told.recv().is_ok() {
+            connector.run(&serving);
+        }
+    })?;
+    Ok(Way::Connect { go, thread })
 }
 
 impl Drop for Port {
     fn drop(&mut self) {
         self.shared.stop.signal();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            error!(port = self.shared.config.name, "the port's thread panicked");
+        match &mut self.serving {
+            Serving::Desk(desk) => desk.close(),
+            Serving::Thread(thread) => {
+                if thread.take().is_some_and(|thread| thread.join().is_err()) {
+                    error!(port = self.shared.config.name, "the port's thread panicked");
+                }
+            }
         }
     }
-}
-
-/// How the port's thread comes to connections.
-enum Way {
-    Listen(Listener),
-    Connect(Connector),
 }
