@@ -146,7 +146,9 @@ impl Reception {
             }
             let now = Instant::now();
             resting.retain(|&(until, token)| {
-                if until <= now && let Some(desk) = self.desk(token) {
+                if until <= now
+                    && let Some(desk) = self.desk(token)
+                {
                     desk.watch(self);
                 }
                 until > now

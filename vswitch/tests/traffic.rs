@@ -89,6 +89,32 @@ fn two_workers_carry_both_directions_in_order() {
 }
 
 #[test]
+fn workers_say_what_their_queues_brought_and_how_flows_were_found() {
+    const FRAMES: u64 = 500;
+    let ports = ports(2, 1);
+    let (engine, _) = running(&ports, 1, Poll::Adaptive);
+    introduce(&ports);
+    let frames = (1..=FRAMES).map(|number| frame(mac(1), mac(0), &[], number as u32));
+    ports[0].recorder.send(frames);
+    assert_eq!(ports[1].recorder.wait_for(FRAMES as usize).len(), FRAMES as usize);
+    // A sweep is counted when it ends, which is after its frames arrive.
+    engine.quiesce();
+    let worker = engine.workers()[0];
+    let queues = engine.queues();
+    let shown: Vec<_> = queues.iter().map(|q| (q.port.0, q.pair, q.worker, q.frames)).collect();
+    assert_eq!(shown, [(0, 0, worker.core, FRAMES + 1), (1, 0, worker.core, 1)]);
+    assert_eq!(queues.iter().map(|queue| queue.batches).sum::<u64>(), worker.batches);
+    let cache = worker.cache;
+    assert_eq!(cache.exact_hits + cache.masked_hits + cache.misses, FRAMES + 2);
+    // Two broadcasts and one conversation; the second broadcast taught nothing that the first one's flow needs.
+    assert_eq!((cache.flows, cache.translations), (3, 3));
+    assert!(cache.masks > 0 && cache.misses >= 3 && cache.exact_hits > 0);
+    assert!(0 < worker.busy_nanos && worker.busy_nanos < worker.alive_nanos);
+    drop(engine.remove_rx(PortId(0), 0).unwrap());
+    assert_eq!(engine.queues().len(), 1);
+}
+
+#[test]
 fn one_tx_queue_takes_the_frames_of_two_workers() {
     const FRAMES: u32 = 5000;
     let ports = ports(3, 2);

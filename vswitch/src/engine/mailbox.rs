@@ -5,18 +5,19 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
 use strowger_packet::PortId;
 
+use super::placement::QueueCounters;
 use crate::ports::RxQueue;
 
 /// What control asks.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Serve a queue.
-    Add(PortId, Box<RxQueue>),
+    /// Serve a queue, and count what it brings.
+    Add(PortId, Box<RxQueue>, Arc<QueueCounters>),
     /// Give a queue back, released.
     Remove(PortId, u16, SyncSender<Option<RxQueue>>),
     /// End.

@@ -22,6 +22,7 @@ use std::thread::{self, JoinHandle};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use strowger_packet::PortId;
 
+use crate::pipeline::cache::CacheStatistics;
 use crate::ports::RxQueue;
 use crate::snapshot::{PortEntry, Snapshot};
 use keeper::Keeper;
@@ -92,6 +93,27 @@ pub struct WorkerStatus {
     pub sleeps: u64,
     /// Cycles of sweeps that brought something.
     pub busy_cycles: u64,
+    /// Nanoseconds of sweeps that brought something.
+    pub busy_nanos: u64,
+    /// Nanoseconds since it started.
+    pub alive_nanos: u64,
+    /// How its frames found their flows.
+    pub cache: CacheStatistics,
+}
+
+/// An rx queue that a worker serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// Its port.
+    pub port: PortId,
+    /// Its queue pair.
+    pub pair: u16,
+    /// The core of its worker.
+    pub worker: usize,
+    /// Frames that it brought since the worker has it.
+    pub frames: u64,
+    /// Bursts of it that brought frames.
+    pub batches: u64,
 }
 
 /// The workers of a switch. Dropping it ends them; their queues are dropped with them.
@@ -166,9 +188,13 @@ impl Engine {
 
     /// Gives an rx queue to the worker that serves the fewest. It is polled once its port is in the snapshot.
     pub fn add_rx(&self, port: PortId, queue: RxQueue) {
-        let place = self.placement().place(port, queue.pair());
-        if let Some(worker) = place.and_then(|worker| self.workers.get(worker)) {
-            worker.shared.mailbox.push(Command::Add(port, Box::new(queue)));
+        let Some(place) = self.placement().place(port, queue.pair()) else {
+            tracing::error!(port = port.0, pair = queue.pair(), "a queue was handed over twice");
+            return;
+        };
+        if let Some(worker) = self.workers.get(place.worker) {
+            let command = Command::Add(port, Box::new(queue), place.counters);
+            worker.shared.mailbox.push(command);
         }
     }
 
@@ -214,6 +240,18 @@ impl Engine {
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerStatus> {
         self.workers.iter().map(|worker| worker.shared.status()).collect()
+    }
+
+    /// The rx queues of all workers, in order of their ports and pairs.
+    #[must_use]
+    pub fn queues(&self) -> Vec<QueueStatus> {
+        let queues = self.placement().queues();
+        let core = |worker: usize| self.workers.get(worker).map_or(0, |worker| worker.shared.core);
+        let shown = |(port, pair, place): (PortId, u16, placement::Place)| {
+            let (frames, batches) = place.counters.totals();
+            QueueStatus { port, pair, worker: core(place.worker), frames, batches }
+        };
+        queues.into_iter().map(shown).collect()
     }
 
     /// Ends the workers.

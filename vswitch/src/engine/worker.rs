@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use strowger_packet::{Batch, PortId};
 
 use super::mailbox::{Command, Mailbox};
+use super::placement::QueueCounters;
 use super::publication::{Publication, Reader};
 use super::quiescence::Generation;
 use super::sleep::{Sleeper, Token};
 use super::{Poll, WorkerStatus, clock};
-use crate::pipeline::cache::CacheLimits;
+use crate::pipeline::cache::{CacheLimits, CacheStatistics};
 use crate::pipeline::{Moment, Pipeline};
 use crate::ports::RxQueue;
 
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) generation: Generation,
     pub(super) mailbox: Mailbox,
     statistics: Statistics,
+    started: Instant,
 }
 
 /// Written by the worker alone.
@@ -38,6 +40,18 @@ struct Statistics {
     empty_polls: AtomicU64,
     sleeps: AtomicU64,
     busy_nanos: AtomicU64,
+    cache: CacheCounters,
+}
+
+/// The pipeline's [`CacheStatistics`], as they were after the last sweep that brought frames.
+#[derive(Debug, Default)]
+struct CacheCounters {
+    flows: AtomicUsize,
+    masks: AtomicUsize,
+    exact_hits: AtomicU64,
+    masked_hits: AtomicU64,
+    misses: AtomicU64,
+    translations: AtomicU64,
 }
 
 /// A worker, in its own thread.
@@ -59,6 +73,7 @@ pub(super) struct Worker {
 struct Owned {
     port: PortId,
     queue: RxQueue,
+    counters: Arc<QueueCounters>,
     watch: Watch,
 }
 
@@ -94,11 +109,12 @@ fn add(counter: &AtomicU64, value: u64) {
 impl Shared {
     pub(super) fn new(core: usize, mailbox: Mailbox) -> Self {
         let (generation, statistics) = (Generation::default(), Statistics::default());
-        Self { core, generation, mailbox, statistics }
+        Self { core, generation, mailbox, statistics, started: Instant::now() }
     }
 
     pub(super) fn status(&self) -> WorkerStatus {
         let own = &self.statistics;
+        let busy_nanos = own.busy_nanos.load(Relaxed);
         WorkerStatus {
             core: self.core,
             queues: own.queues.load(Relaxed),
@@ -106,7 +122,34 @@ impl Shared {
             batches: own.batches.load(Relaxed),
             empty_polls: own.empty_polls.load(Relaxed),
             sleeps: own.sleeps.load(Relaxed),
-            busy_cycles: clock::cycles(Duration::from_nanos(own.busy_nanos.load(Relaxed))),
+            busy_cycles: clock::cycles(Duration::from_nanos(busy_nanos)),
+            busy_nanos,
+            alive_nanos: self.started.elapsed().as_nanos() as u64,
+            cache: own.cache.load(),
+        }
+    }
+}
+
+impl CacheCounters {
+    fn store(&self, statistics: CacheStatistics) {
+        let CacheStatistics { flows, masks, exact_hits, masked_hits, misses, translations } =
+            statistics;
+        self.flows.store(flows, Relaxed);
+        self.masks.store(masks, Relaxed);
+        self.exact_hits.store(exact_hits, Relaxed);
+        self.masked_hits.store(masked_hits, Relaxed);
+        self.misses.store(misses, Relaxed);
+        self.translations.store(translations, Relaxed);
+    }
+
+    fn load(&self) -> CacheStatistics {
+        CacheStatistics {
+            flows: self.flows.load(Relaxed),
+            masks: self.masks.load(Relaxed),
+            exact_hits: self.exact_hits.load(Relaxed),
+            masked_hits: self.masked_hits.load(Relaxed),
+            misses: self.misses.load(Relaxed),
+            translations: self.translations.load(Relaxed),
         }
     }
 }
@@ -183,6 +226,7 @@ impl Worker {
             if received > 0 {
                 self.pipeline.process(&mut self.batch, owned.port, snapshot, now);
                 add(&self.shared.statistics.batches, 1);
+                owned.counters.count(received);
                 frames += received;
             }
             // What was borrowed goes back; even without frames, for what the queue dropped itself goes too.
@@ -192,6 +236,7 @@ impl Worker {
         }
         if frames > waited {
             add(&self.shared.statistics.frames, (frames - waited) as u64);
+            self.shared.statistics.cache.store(self.pipeline.statistics());
         }
         frames
     }
@@ -237,8 +282,8 @@ impl Worker {
         while let Some(command) = self.shared.mailbox.pop() {
             match command {
                 Command::Stop => return Order::End,
-                Command::Add(port, queue) => {
-                    self.queues.push(Owned { port, queue: *queue, watch: Watch::No });
+                Command::Add(port, queue, counters) => {
+                    self.queues.push(Owned { port, queue: *queue, counters, watch: Watch::No });
                 }
                 Command::Remove(port, pair, reply) => {
                     let is_it = |owned: &Owned| owned.port == port && owned.queue.pair() == pair;

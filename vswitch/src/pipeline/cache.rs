@@ -26,7 +26,7 @@ use crate::tables::translate::Dependencies;
 /// No flow.
 const NONE: u32 = u32::MAX;
 /// One out of so many flows found by mask enters the exact cache.
-const PROMOTION: u32 = 4;
+const PROMOTION: u64 = 4;
 /// Lists of operations that are kept to be shared.
 const RECENT: usize = 16;
 
@@ -88,6 +88,23 @@ pub struct FlowCounters {
     bytes: AtomicU64,
 }
 
+/// How the frames of a worker found their flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStatistics {
+    /// Flows in the cache now.
+    pub flows: usize,
+    /// Their different masks.
+    pub masks: usize,
+    /// Frames whose flow the exact cache had, or that followed a frame with the same key.
+    pub exact_hits: u64,
+    /// Frames whose flow was found under a mask.
+    pub masked_hits: u64,
+    /// Frames for whose flow there was nothing that still held.
+    pub misses: u64,
+    /// Flows translated.
+    pub translations: u64,
+}
+
 /// The flow cache of one worker.
 #[derive(Debug)]
 pub struct Cache {
@@ -99,7 +116,7 @@ pub struct Cache {
     exact: Exact,
     shares: Shares,
     counters: Arc<[FlowCounters]>,
-    found: u32,
+    found: u64,
     /// The lists of operations that were cached last. A flood's list is as long as there are ports, and the same for
     /// all stations behind a port.
     recent: [Option<Arc<Ops>>; RECENT],
@@ -164,6 +181,12 @@ impl Cache {
     #[must_use]
     pub fn masks(&self) -> usize {
         self.masks.len()
+    }
+
+    /// Lookups that found their flow under a mask.
+    #[must_use]
+    pub fn masked_hits(&self) -> u64 {
+        self.found
     }
 
     /// The counters of all places.

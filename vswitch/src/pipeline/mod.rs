@@ -31,7 +31,7 @@ use crate::snapshot::{BridgeEntry, PortEntry, Snapshot};
 use crate::tables::mac::{Learned, Seconds};
 use crate::tables::translate::{FdbView, Translation, translate};
 use budget::Budgets;
-use cache::{Cache, CacheLimits, Cached, FlowId, Source};
+use cache::{Cache, CacheLimits, CacheStatistics, Cached, FlowId, Source};
 use execute::Run;
 use outputs::Outputs;
 use shaping::Backlogs;
@@ -78,6 +78,15 @@ pub struct Pipeline {
     keys: Box<[FlowKey; MAX_FRAMES]>,
     frames: Vec<FrameRef>,
     flows: [Option<FlowId>; MAX_FRAMES],
+    counted: Counted,
+}
+
+/// What is counted beside the cache: once a batch, and where the slow path is taken.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    frames: u64,
+    misses: u64,
+    translations: u64,
 }
 
 /// What is the same for all frames of a batch.
@@ -105,6 +114,7 @@ impl Pipeline {
             keys: Box::new([FlowKey::default(); MAX_FRAMES]),
             frames: Vec::with_capacity(MAX_FRAMES),
             flows: [None; MAX_FRAMES],
+            counted: Counted::default(),
         }
     }
 
@@ -119,6 +129,21 @@ impl Pipeline {
     #[must_use]
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// How its frames found their flows so far.
+    #[must_use]
+    pub fn statistics(&self) -> CacheStatistics {
+        let Counted { frames, misses, translations } = self.counted;
+        let masked_hits = self.cache.masked_hits();
+        CacheStatistics {
+            flows: self.cache.len(),
+            masks: self.cache.masks(),
+            exact_hits: frames.saturating_sub(masked_hits).saturating_sub(misses),
+            masked_hits,
+            misses,
+            translations,
+        }
     }
 
     /// Takes a batch that came in by a port all the way to the tx queues of its receivers.
@@ -151,6 +176,7 @@ impl Pipeline {
                 self.extract(batch, few, context.counters)
             }
         };
+        self.counted.frames += frames as u64;
         self.lookup(frames);
         self.execute(batch, frames, context);
         self.outputs.flush(batch, snapshot, &mut self.backlogs, (self.worker, now));
@@ -309,6 +335,7 @@ impl Pipeline {
     /// Translates the flow of a frame and caches it. `None` if the frame was dropped for want of budget.
     #[cold]
     fn miss(&mut self, at: usize, context: Context<'_>) -> Option<FlowId> {
+        self.counted.misses += 1;
         let key = &self.keys[at];
         // An earlier frame of this batch may have brought it.
         if let Some(flow) = self.cache.find(key)
@@ -320,6 +347,7 @@ impl Pipeline {
             context.counters.drop(DropReason::TranslationBudget, 1);
             return None;
         }
+        self.counted.translations += 1;
         let key = &self.keys[at];
         let fdb = FdbView { stations: &context.bridge.stations, now: context.now.seconds() };
         let translation = translate(key, (context.port, context.bridge), context.snapshot, fdb);
