@@ -379,7 +379,7 @@ impl Prepared {
                 Serving::Thread(Some(thread))
             }
             Way::Listen(listener) => match Reception::get() {
-                Ok(reception) => Serving::Desk(reception.open(listener, Arc::clone(&shared))),
+                Ok(reception) => Serving::Desk(reception.open(&listener, Arc::clone(&shared))),
                 Err(error) => {
                     // The listener was bound with its help, so that it is there.
                     error!(port = shared.config.name, "no front end will be served: {error}");

@@ -112,11 +112,11 @@ impl Reception {
     }
 
     /// From now on a port's front ends are served.
-    pub(crate) fn open(&self, listener: Arc<Listener>, shared: Arc<Shared>) -> Arc<Desk> {
-        let open = Open { listener: Arc::clone(&listener), thread: None };
+    pub(crate) fn open(&self, listener: &Arc<Listener>, shared: Arc<Shared>) -> Arc<Desk> {
+        let open = Open { listener: Arc::clone(listener), thread: None };
         let desk = Arc::new(Desk { shared, open: Mutex::new(Some(open)) });
         lock(&self.desks).insert(listener.token(), Arc::clone(&desk));
-        self.watch(&listener);
+        self.watch(listener);
         desk
     }
 
