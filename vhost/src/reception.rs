@@ -61,7 +61,8 @@ pub(crate) struct Desk {
 
 #[derive(Debug)]
 struct Open {
-    listener: Arc<Listener>,
+    /// `None` once a front end stalled the port, which then takes no other.
+    listener: Option<Arc<Listener>>,
     /// The thread that serves, or has just ended.
     thread: Option<JoinHandle<()>>,
 }
@@ -113,7 +114,7 @@ impl Reception {
 
     /// From now on a port's front ends are served.
     pub(crate) fn open(&self, listener: &Arc<Listener>, shared: Arc<Shared>) -> Arc<Desk> {
-        let open = Open { listener: Arc::clone(listener), thread: None };
+        let open = Open { listener: Some(Arc::clone(listener)), thread: None };
         let desk = Arc::new(Desk { shared, open: Mutex::new(Some(open)) });
         lock(&self.desks).insert(listener.token(), Arc::clone(&desk));
         self.watch(listener);
@@ -172,36 +173,62 @@ impl Reception {
 }
 
 impl Desk {
-    fn admit(&self) -> io::Result<()> {
+    fn admit(self: &Arc<Self>) -> io::Result<()> {
         let mut open = lock(&self.open);
         let Some(open) = open.as_mut() else { return Ok(()) };
+        let Some(listener) = open.listener.clone() else { return Ok(()) };
         if let Some(ended) = open.thread.take() {
             // It asked to be told of the next front end, which was the last that it did.
             join(ended, &self.shared);
         }
-        let (shared, listener) = (Arc::clone(&self.shared), Arc::clone(&open.listener));
+        let desk = Arc::clone(self);
         // The kernel shows 15 bytes of a thread's name.
-        let thread = thread::Builder::new().name(format!("vu-{}", shared.config().name));
-        open.thread = Some(thread.spawn(move || attend(&shared, &listener))?);
+        let thread = thread::Builder::new().name(format!("vu-{}", self.shared.config().name));
+        open.thread = Some(thread.spawn(move || desk.attend(&listener))?);
         Ok(())
     }
 
     fn watch(&self, reception: &Reception) {
-        if let Some(open) = lock(&self.open).as_ref() {
-            reception.watch(&open.listener);
+        if let Some(listener) = self.listener() {
+            reception.watch(&listener);
         }
     }
 
     /// The socket, for the port that takes its place.
     pub(crate) fn listener(&self) -> Option<Arc<Listener>> {
-        lock(&self.open).as_ref().map(|open| Arc::clone(&open.listener))
+        lock(&self.open).as_ref().and_then(|open| open.listener.clone())
+    }
+
+    /// The port's thread: serves who waits, one after another.
+    fn attend(&self, listener: &Listener) {
+        loop {
+            match listener.next(&self.shared) {
+                Next::FrontEnd(socket) => {
+                    if !self.shared.serve(socket) {
+                        return self.give_up();
+                    }
+                }
+                Next::Nobody => break,
+                Next::Stopped => return,
+            }
+        }
+        if let Ok(reception) = Reception::get() {
+            reception.watch(listener);
+        }
+    }
+
+    /// Takes no front end any more, though the port is not closed yet.
+    fn give_up(&self) {
+        if let Some(listener) = lock(&self.open).as_mut().and_then(|open| open.listener.take()) {
+            forget(&listener);
+        }
     }
 
     /// Ends the thread, which has been told to stop, and gives the socket up.
     pub(crate) fn close(&self) {
         let Some(Open { listener, thread }) = lock(&self.open).take() else { return };
-        if let Ok(reception) = Reception::get() {
-            lock(&reception.desks).remove(&listener.token());
+        if let Some(listener) = listener {
+            forget(&listener);
         }
         if let Some(thread) = thread {
             join(thread, &self.shared);
@@ -215,20 +242,9 @@ fn join(thread: JoinHandle<()>, shared: &Shared) {
     }
 }
 
-/// A port's thread: serves who waits, one after another.
-fn attend(shared: &Shared, listener: &Listener) {
-    loop {
-        match listener.next(shared) {
-            Next::FrontEnd(socket) => {
-                if !shared.serve(socket) {
-                    return;
-                }
-            }
-            Next::Nobody => break,
-            Next::Stopped => return,
-        }
-    }
+/// Serves nobody at a socket any more.
+fn forget(listener: &Listener) {
     if let Ok(reception) = Reception::get() {
-        reception.watch(listener);
+        lock(&reception.desks).remove(&listener.token());
     }
 }

@@ -239,3 +239,86 @@ fn a_path_or_number_that_cannot_be_is_an_error() {
         assert!(!path.exists());
     }
 }
+
+/// The names of this process's threads.
+fn threads() -> Vec<String> {
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        // A thread may end while it is looked at.
+        fs::read_to_string(entry.unwrap().path().join("comm")).unwrap_or_default()
+    };
+    fs::read_dir("/proc/self/task").unwrap().map(name).map(|name| name.trim().to_owned()).collect()
+}
+
+#[test]
+fn a_port_has_a_thread_only_while_a_front_end_is_connected() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |number: usize| {
+        let name = format!("idle-{number}");
+        let config = PortConfig::new(&name, dir.path().join(&name), Role::Server);
+        Port::open(config, Arc::new(Nobody)).unwrap()
+    };
+    let ports: Vec<Port> = (0..100).map(open).collect();
+    let of_ports = || threads().into_iter().filter(|name| name.starts_with("vu-idle")).count();
+    assert_eq!(of_ports(), 0);
+    for round in 1..=3 {
+        let guests: Vec<_> = [7, 50]
+            .map(|number| Channel::connect(dir.path().join(format!("idle-{number}"))).unwrap())
+            .into_iter()
+            .collect();
+        wait::until("both are served", || {
+            [7, 50].iter().all(|&at: &usize| ports[at].status().connected).then_some(())
+        })
+        .unwrap();
+        assert_eq!(of_ports(), 2);
+        drop(guests);
+        wait::until("the end of both threads", || (of_ports() == 0).then_some(())).unwrap();
+        assert_eq!(ports[7].status().connections, round);
+    }
+}
+
+#[test]
+fn what_is_only_prepared_serves_nobody_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("n1");
+    for role in [Role::Server, Role::Client] {
+        let config = PortConfig::new("n1", &path, role);
+        let prepared = Port::prepare(config, Arc::new(Nobody), None).unwrap();
+        assert_eq!(path.exists(), role == Role::Server);
+        if role == Role::Server {
+            let mut early = Channel::connect(&path).unwrap();
+            early.send(Request::GetFeatures as u32, 0, &[], &[]).unwrap();
+            assert!(early.is_silent().unwrap());
+            drop(prepared);
+            early.wait_closed().unwrap();
+        } else {
+            drop(prepared);
+        }
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn a_port_takes_the_place_of_another_with_its_socket_and_who_waits_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("n1");
+    let before = open(&path, Role::Server).unwrap();
+    let mut first = Channel::connect(&path).unwrap();
+    assert!(first.ask_number(Request::GetQueueNum).is_ok_and(|pairs| pairs == 8));
+    let mut waiting = Channel::connect(&path).unwrap();
+    waiting.send(Request::GetQueueNum as u32, 0, &[], &[]).unwrap();
+    let config = PortConfig { queue_pairs: 3, ..PortConfig::new("n2", &path, Role::Server) };
+    let after = Port::prepare(config.clone(), Arc::new(Nobody), Some(&before)).unwrap();
+    // It may come to nothing: the first goes on.
+    drop(after);
+    assert!(path.exists() && first.ask_number(Request::GetQueueNum).is_ok_and(|pairs| pairs == 8));
+    let after = Port::prepare(config, Arc::new(Nobody), Some(&before)).unwrap();
+    before.close();
+    first.wait_closed().unwrap();
+    assert!(path.exists());
+    let after = after.start();
+    let answer = waiting.receive().unwrap();
+    assert_eq!(answer.request, Request::GetQueueNum as u32);
+    assert_eq!(waiting.ask_number(Request::GetQueueNum).unwrap(), 3);
+    after.close();
+    assert!(!path.exists());
+}
