@@ -1,251 +1,391 @@
-//! A configuration held against itself: what clashes, what contradicts, what numbers ports get.
+//! A configuration held against itself: what clashes, what contradicts, what leads nowhere; what numbers ports get.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+    path::PathBuf,
+};
 
 use thiserror::Error;
 
-use super::{BridgeConfig, Config, MAX_PORTS, PortConfig, VlanKeys};
-use crate::vlan::{Mode, Native, Vid, VidSet};
+use super::{
+    Config, MAX_BRIDGES, MAX_INTERFACE_NAME, MAX_MIRRORS, MAX_NAME, MAX_PORTS, MAX_SOCKET_PATH,
+    MAX_WORKERS, MirrorConfig, PortConfig, PortKind, Rate, Size, keys,
+    nearest::did_you_mean,
+    path::{element, join},
+    words,
+};
 
 /// Why a configuration cannot be what is wanted.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum ConfigError {
-    /// Two bridges of one name.
-    #[error("there are two bridges named '{0}'")]
-    BridgeTwice(String),
-    /// Two ports of one name.
-    #[error("there are two ports named '{0}'")]
-    PortTwice(String),
-    /// Two ports of one number.
-    #[error("ports '{first}' and '{second}' both have number {number} on bridge '{bridge}'")]
-    NumberTwice {
-        /// The bridge of both.
-        bridge: String,
-        /// The number.
-        number: u32,
-        /// The port given first.
-        first: String,
-        /// The port given later.
-        second: String,
-    },
-    /// Two ports with one socket.
-    #[error("ports '{first}' and '{second}' have the same socket {path}")]
-    SocketTwice {
-        /// The socket's path.
-        path: String,
-        /// The port given first.
-        first: String,
-        /// The port given later.
-        second: String,
-    },
-    /// More ports than a daemon has.
-    #[error("there are {0} ports; a switch has at most {MAX_PORTS}")]
-    TooManyPorts(usize),
-    /// VLAN keys that exclude each other.
-    #[error(
-        "port '{port}' has both {one} and {other}: a port is an access port (tag), a trunk (trunks, native) or a tunnel (dot1q-tunnel)"
-    )]
-    VlanKeys {
-        /// The port.
-        port: String,
-        /// A key.
-        one: &'static str,
-        /// One that contradicts it.
-        other: &'static str,
-    },
-    /// A core twice.
-    #[error("core {0} is given to two workers")]
-    CoreTwice(usize),
-    /// No worker.
-    #[error("there is no core for a worker")]
-    NoCore,
-    /// A bridge that may remember nobody.
-    #[error("a bridge must be allowed to remember at least one station")]
-    NoStations,
+#[error("{}{}{message}", .key, if .key.is_empty() { "" } else { ": " })]
+pub struct ConfigError {
+    /// Where: `ports.vm1.tag`, as a file would write it; `mirrors.watch.ports[1]` for an element of a list. Empty
+    /// if it is not known.
+    pub key: String,
+    /// What was expected and what was found, or what contradicts what, and what to do.
+    pub message: String,
+}
+
+impl ConfigError {
+    /// An error at a key.
+    #[must_use]
+    pub fn new(key: &str, message: String) -> Self {
+        Self { key: key.to_owned(), message }
+    }
+
+    /// The same error of something that is at a path.
+    #[must_use]
+    pub fn within(self, path: &str) -> Self {
+        let key = match (path, self.key.as_str()) {
+            (path, "") => path.to_owned(),
+            ("", key) => key.to_owned(),
+            (path, key) => format!("{path}.{key}"),
+        };
+        Self { key, ..self }
+    }
+}
+
+/// Whether a name is fit for tables, JSON, flags and files; what is wrong if not.
+///
+/// # Errors
+/// The sentence.
+pub fn name(name: &str) -> Result<(), String> {
+    let fits = (1..=MAX_NAME).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if fits {
+        return Ok(());
+    }
+    let short: String = name.chars().take(MAX_NAME + 1).collect();
+    Err(format!(
+        "'{}' is no name: it needs 1 to {MAX_NAME} letters, digits, dots, dashes or underscores, not a dot first",
+        short.escape_debug()
+    ))
+}
+
+/// What was found to be wrong.
+struct Problems {
+    found: Vec<ConfigError>,
+    most: usize,
+}
+
+impl Problems {
+    /// Takes a result's error, and breaks off when there are enough.
+    fn add(&mut self, result: Result<(), ConfigError>) -> ControlFlow<()> {
+        self.found.extend(result.err());
+        if self.found.len() < self.most {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+}
+
+/// What only one port can have, and which has it.
+#[derive(Default)]
+struct Taken<'a> {
+    sockets: HashMap<&'a PathBuf, &'a str>,
+    interfaces: HashMap<(Option<PathBuf>, &'a str), &'a str>,
+    numbers: HashMap<(&'a str, u32), &'a str>,
 }
 
 impl Config {
     /// Holds the configuration against itself.
     ///
     /// # Errors
-    /// The first contradiction found.
+    /// The first thing that is wrong, with its key.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.cores.is_empty() {
-            return Err(ConfigError::NoCore);
+        self.problems(1).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All that is wrong, `most` things at most: one for each bridge, port and mirror.
+    #[must_use]
+    pub fn problems(&self, most: usize) -> Vec<ConfigError> {
+        let mut problems = Problems { found: Vec::new(), most };
+        // Breaking off says no more than that there are enough.
+        let _enough = self.find(&mut problems);
+        problems.found
+    }
+
+    fn find(&self, problems: &mut Problems) -> ControlFlow<()> {
+        problems.add(self.check_switch())?;
+        problems.add(self.check_api())?;
+        problems.add(keys::check("log", &self.log))?;
+        for (key, count, most) in [
+            ("bridges", self.bridges.len(), MAX_BRIDGES),
+            ("ports", self.ports.len(), MAX_PORTS),
+            ("mirrors", self.mirrors.len(), MAX_MIRRORS),
+        ] {
+            if count > most {
+                let message = format!("there are {count} {key}; a switch has at most {most}");
+                problems.add(Err(ConfigError::new(key, message)))?;
+            }
+        }
+        for (name, bridge) in &self.bridges {
+            problems
+                .add(checked_name("bridges", name).and_then(|path| keys::check(&path, bridge)))?;
+        }
+        let mut taken = Taken::default();
+        for (name, port) in &self.ports {
+            problems.add(self.check_port(name, port, &mut taken))?;
+        }
+        let targets =
+            self.mirrors.iter().map(|(name, mirror)| (mirror.to.as_str(), name.as_str())).collect();
+        for (name, mirror) in &self.mirrors {
+            problems.add(self.check_mirror(name, mirror, &targets))?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn check_switch(&self) -> Result<(), ConfigError> {
+        let wrong = |key: &str, message: String| Err(ConfigError::new(key, message));
+        keys::check("switch", &self.switch)?;
+        let workers = &self.switch.workers;
+        if workers.len() > MAX_WORKERS {
+            let message =
+                format!("there are {} workers; a switch has at most {MAX_WORKERS}", workers.len());
+            return wrong("switch.workers", message);
         }
         let mut cores = HashSet::new();
-        if let Some(&core) = self.cores.iter().find(|&&core| !cores.insert(core)) {
-            return Err(ConfigError::CoreTwice(core));
-        }
-        if self.mac_limit == 0 {
-            return Err(ConfigError::NoStations);
-        }
-        let ports = self.bridges.iter().map(|bridge| bridge.ports.len()).sum();
-        if ports > MAX_PORTS {
-            return Err(ConfigError::TooManyPorts(ports));
-        }
-        let (mut bridges, mut names, mut sockets) =
-            (HashSet::new(), HashSet::new(), HashMap::new());
-        for bridge in &self.bridges {
-            if !bridges.insert(&bridge.name) {
-                return Err(ConfigError::BridgeTwice(bridge.name.clone()));
-            }
-            bridge.check_numbers()?;
-            for port in &bridge.ports {
-                if !names.insert(&port.name) {
-                    return Err(ConfigError::PortTwice(port.name.clone()));
-                }
-                port.vlan_mode()?;
-                let Some(path) = port.kind.socket() else { continue };
-                if let Some(first) = sockets.insert(path, &port.name) {
-                    let (first, second) = (first.clone(), port.name.clone());
-                    return Err(ConfigError::SocketTwice {
-                        path: path.display().to_string(),
-                        first,
-                        second,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl BridgeConfig {
-    fn check_numbers(&self) -> Result<(), ConfigError> {
-        let mut numbers = HashMap::new();
-        for port in &self.ports {
-            let Some(number) = port.number else { continue };
-            if let Some(first) = numbers.insert(number, &port.name) {
-                let (first, second) = (first.clone(), port.name.clone());
-                return Err(ConfigError::NumberTwice {
-                    bridge: self.name.clone(),
-                    number,
-                    first,
-                    second,
-                });
+        for (index, core) in workers.iter().enumerate() {
+            if !cores.insert(core) {
+                let message = format!("core {core} is given to two workers");
+                return wrong(&element("switch.workers", index), message);
             }
         }
         Ok(())
     }
 
-    /// The number of each port: its own, or in the order given the lowest that no port has.
+    fn check_api(&self) -> Result<(), ConfigError> {
+        keys::check("api", &self.api)?;
+        let api = &self.api;
+        let files =
+            [("certificate", &api.certificate), ("key", &api.key), ("client-ca", &api.client_ca)];
+        for (key, file) in files {
+            let path = join(&["api", key]);
+            match (api.listen, file) {
+                (Some(listen), None) => {
+                    let message = format!(
+                        "it is missing: the API listens at {listen} with TLS and client certificates only, which needs certificate, key and client-ca"
+                    );
+                    return Err(ConfigError::new(&path, message));
+                }
+                (None, Some(_)) => {
+                    let message = "it is of no use without api.listen: say where, or take it away";
+                    return Err(ConfigError::new(&path, message.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_port<'a>(
+        &'a self,
+        name: &'a str,
+        port: &'a PortConfig,
+        taken: &mut Taken<'a>,
+    ) -> Result<(), ConfigError> {
+        let path = checked_name("ports", name)?;
+        keys::check(&path, port)?;
+        port.check(name).map_err(|error| error.within(&path))?;
+        let wrong = |key: &str, message: String| Err(ConfigError::new(key, message).within(&path));
+        if !self.bridges.contains_key(&port.bridge) {
+            let known = self.bridges.keys().map(String::as_str);
+            return wrong("bridge", no_such("bridge", &port.bridge, known));
+        }
+        let clash = |key, what: String, first| {
+            wrong(key, format!("{what} is that of port '{first}' already"))
+        };
+        if let Some(socket) = port.socket()
+            && let Some(first) = taken.sockets.insert(socket, name)
+        {
+            return clash("path", format!("the socket {}", socket.display()), first);
+        }
+        if let Some(interface) = port.interface(name) {
+            let place = (port.netns.as_ref().map(super::Netns::path), interface);
+            if let Some(first) = taken.interfaces.insert(place, name) {
+                return clash("interface", format!("the interface {interface}"), first);
+            }
+        }
+        if let Some(number) = port.number
+            && let Some(first) = taken.numbers.insert((port.bridge.as_str(), number), name)
+        {
+            return clash("number", format!("number {number} of bridge '{}'", port.bridge), first);
+        }
+        Ok(())
+    }
+
+    fn check_mirror(
+        &self,
+        name: &str,
+        mirror: &MirrorConfig,
+        targets: &HashMap<&str, &str>,
+    ) -> Result<(), ConfigError> {
+        let path = checked_name("mirrors", name)?;
+        keys::check(&path, mirror)?;
+        let wrong = |key: &str, message: String| Err(ConfigError::new(key, message).within(&path));
+        if !self.bridges.contains_key(&mirror.bridge) {
+            let known = self.bridges.keys().map(String::as_str);
+            return wrong("bridge", no_such("bridge", &mirror.bridge, known));
+        }
+        if mirror.ports.is_empty() && mirror.vlans.is_empty() {
+            let message = "the mirror copies nothing: give it ports, vlans, or both";
+            return wrong("ports", message.to_owned());
+        }
+        self.check_member(mirror, "to", &mirror.to).map_err(|error| error.within(&path))?;
+        let mut seen = HashSet::new();
+        for (index, port) in mirror.ports.iter().enumerate() {
+            let key = element("ports", index);
+            self.check_member(mirror, &key, port).map_err(|error| error.within(&path))?;
+            if !seen.insert(port) {
+                return wrong(&key, format!("port '{port}' is given twice"));
+            }
+            match targets.get(port.as_str()) {
+                Some(&other) if other == name => {
+                    let message = format!(
+                        "port '{port}' is where the copies go: it cannot be mirrored to itself"
+                    );
+                    return wrong(&key, message);
+                }
+                Some(other) => {
+                    let message = format!(
+                        "port '{port}' is where mirror '{other}' sends its copies: it cannot be mirrored"
+                    );
+                    return wrong(&key, message);
+                }
+                None => {}
+            }
+        }
+        let mut seen = HashSet::new();
+        match mirror.vlans.iter().position(|vlan| !seen.insert(vlan)) {
+            Some(index) => wrong(&element("vlans", index), "the VLAN is given twice".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a mirror's port is one of its bridge.
+    fn check_member(
+        &self,
+        mirror: &MirrorConfig,
+        key: &str,
+        port: &str,
+    ) -> Result<(), ConfigError> {
+        let message = match self.ports.get(port) {
+            Some(found) if found.bridge == mirror.bridge => return Ok(()),
+            Some(found) => format!(
+                "port '{port}' is on bridge '{}', the mirror on bridge '{}': it copies within one bridge only",
+                found.bridge, mirror.bridge
+            ),
+            None => no_such("port", port, self.ports.keys().map(String::as_str)),
+        };
+        Err(ConfigError::new(key, message))
+    }
+
+    /// The number of each port on its bridge: its own; else the one that it had, if nobody was given that; else the
+    /// lowest that no port of the bridge has or had, in the order given.
     #[must_use]
-    pub fn numbers(&self) -> Vec<u32> {
-        let taken: HashSet<u32> = self.ports.iter().filter_map(|port| port.number).collect();
-        let mut free = (1..).filter(|number| !taken.contains(number));
-        self.ports
-            .iter()
-            .map(|port| port.number.or_else(|| free.next()).unwrap_or_default())
-            .collect()
+    pub fn numbers(&self, before: &HashMap<String, u32>) -> HashMap<String, u32> {
+        let mut numbers = HashMap::new();
+        let mut taken: HashMap<&str, HashSet<u32>> = HashMap::new();
+        for (name, port) in &self.ports {
+            if let Some(number) = port.number {
+                taken.entry(&port.bridge).or_default().insert(number);
+                numbers.insert(name.clone(), number);
+            }
+        }
+        for (name, port) in self.ports.iter().filter(|(_, port)| port.number.is_none()) {
+            if let Some(&number) = before.get(name)
+                && taken.entry(&port.bridge).or_default().insert(number)
+            {
+                numbers.insert(name.clone(), number);
+            }
+        }
+        let mut lowest: HashMap<&str, u32> = HashMap::new();
+        for (name, port) in &self.ports {
+            if numbers.contains_key(name) {
+                continue;
+            }
+            let next = lowest.entry(&port.bridge).or_insert(1);
+            let taken = taken.entry(&port.bridge).or_default();
+            while !taken.insert(*next) {
+                *next += 1;
+            }
+            numbers.insert(name.clone(), *next);
+        }
+        numbers
     }
 }
 
 impl PortConfig {
-    /// What the port's VLAN keys mean together.
-    ///
-    /// # Errors
-    /// If they contradict each other.
-    pub fn vlan_mode(&self) -> Result<Mode, ConfigError> {
-        let VlanKeys { tag, trunks, native, tunnel } = &self.vlan;
-        let given = [
-            ("tag", tag.is_some()),
-            ("dot1q-tunnel", tunnel.is_some()),
-            ("trunks", !trunks.is_empty()),
-            ("native", native.is_some()),
-        ];
-        let mut given = given.into_iter().filter(|&(_, given)| given).map(|(key, _)| key);
-        let contradiction = match (given.next(), given.next()) {
-            (Some("trunks"), Some("native")) => None,
-            (Some(one), Some(other)) => Some((one, other)),
-            _ => None,
-        };
-        if let Some((one, other)) = contradiction {
-            return Err(ConfigError::VlanKeys { port: self.name.clone(), one, other });
+    /// What its keys say to each other. Keys of errors are the port's own.
+    fn check(&self, name: &str) -> Result<(), ConfigError> {
+        let wrong = |key: &str, message: String| Err(ConfigError::new(key, message));
+        let word = self.kind.word();
+        match (&self.path, self.kind.has_socket()) {
+            (None, true) => {
+                return wrong("path", format!("a {word} port needs the path of its socket"));
+            }
+            (Some(_), false) => return wrong("path", format!("a {word} port has no path")),
+            (Some(path), true) if path.as_os_str().len() > MAX_SOCKET_PATH => {
+                let message = format!(
+                    "{} has {} bytes; a socket's path has at most {MAX_SOCKET_PATH}",
+                    path.display(),
+                    path.as_os_str().len()
+                );
+                return wrong("path", message);
+            }
+            _ => {}
         }
-        if let Some(vid) = tag.and_then(Vid::new) {
-            return Ok(Mode::Access(vid));
+        if self.netns.is_some() && self.kind != PortKind::Tap {
+            let message = format!("a {word} port has no network namespace; a tap port may");
+            return wrong("netns", message);
         }
-        if let Some(vid) = tunnel.and_then(Vid::new) {
-            return Ok(Mode::Tunnel(vid));
+        if self.interface.is_some() && self.kind.has_socket() {
+            let message = format!("a {word} port has no interface; a tap or dev port has");
+            return wrong("interface", message);
         }
-        let allowed = if trunks.is_empty() {
-            VidSet::all()
-        } else {
-            trunks.iter().cloned().flatten().filter_map(Vid::new).collect()
-        };
-        let native = native.and_then(Vid::new).map(|vid| Native { vid, tagged: false });
-        Ok(Mode::Trunk { allowed, native })
+        if let Some(interface) = self.interface(name)
+            && !words::is_interface(interface)
+        {
+            let message = format!(
+                "the port's name cannot be an interface's, which has at most {MAX_INTERFACE_NAME} bytes: '{interface}' has {}; say what the interface is called",
+                interface.len()
+            );
+            return wrong("interface", message);
+        }
+        self.vlan_mode()?;
+        for (key, rate, burst) in [
+            ("ingress", self.ingress_rate, self.ingress_burst),
+            ("egress", self.egress_rate, self.egress_burst),
+        ] {
+            let message = match (rate, burst) {
+                (None, Some(_)) => format!("a burst is above a rate: give {key}-rate too"),
+                (Some(Rate::Bits(_)), Some(Size::Frames(_))) => {
+                    format!("{key}-rate is in bits: give the burst in bytes, as in \"64KiB\"")
+                }
+                (Some(Rate::Frames(_)), Some(Size::Bytes(_))) => {
+                    format!("{key}-rate is in frames: give the burst in frames, as in \"64p\"")
+                }
+                _ => continue,
+            };
+            return wrong(&format!("{key}-burst"), message);
+        }
+        Ok(())
     }
+}
+
+fn checked_name(what: &str, name: &str) -> Result<String, ConfigError> {
+    let path = join(&[what, name]);
+    self::name(name).map_err(|message| ConfigError::new(&path, message))?;
+    Ok(path)
+}
+
+/// The sentence for a name that leads nowhere.
+fn no_such<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    format!("there is no {what} '{name}'{}", did_you_mean(name, known))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::command::Command;
-
-    fn config(words: &str) -> Config {
-        let words = ["strowger", "run"].into_iter().chain(words.split_whitespace());
-        match Command::from_words(words).unwrap() {
-            Command::Run { config, .. } => config,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_clashes_is_named() {
-        for (words, said) in [
-            ("--bridge a --bridge a", "two bridges named 'a'"),
-            ("--bridge a --port tap:x --bridge b --port tap:x@n", "two ports named 'x'"),
-            (
-                "--bridge a --port tap:x,number=3 --port tap:y,number=3",
-                "'x' and 'y' both have number 3 on bridge 'a'",
-            ),
-            (
-                "--bridge a --port vhost-user:x=/s --bridge b --port vhost-user-client:y=/s",
-                "the same socket /s",
-            ),
-            ("--bridge a --workers 1,1", "core 1 is given to two workers"),
-            ("--bridge a --mac-limit 0", "at least one station"),
-            ("--bridge a --port tap:x,tag=1,trunks=2", "'x' has both tag and trunks"),
-            ("--bridge a --port tap:x,tag=1,native=2", "both tag and native"),
-            ("--bridge a --port tap:x,dot1q-tunnel=1,tag=2", "both tag and dot1q-tunnel"),
-            (
-                "--bridge a --port tap:x,dot1q-tunnel=1,native=2,trunks=3",
-                "both dot1q-tunnel and trunks",
-            ),
-        ] {
-            let error = config(words).check().unwrap_err().to_string();
-            assert!(error.contains(said), "{words}: {error}");
-        }
-        config("--bridge a --port tap:x,number=3 --bridge b --port tap:y,number=3")
-            .check()
-            .unwrap();
-    }
-
-    #[test]
-    fn ports_are_numbered_in_order_around_the_numbers_that_are_given() {
-        let config = config(
-            "--bridge a --port tap:x --port tap:y,number=1 --port tap:z --port tap:w,number=9",
-        );
-        assert_eq!(config.bridges[0].numbers(), [2, 1, 3, 9]);
-    }
-
-    #[test]
-    fn vlan_keys_make_a_mode() {
-        let mode = |keys: &str| {
-            config(&format!("--bridge a --port tap:x{keys}")).bridges[0].ports[0]
-                .vlan_mode()
-                .unwrap()
-        };
-        let vid = |number| Vid::new(number).unwrap();
-        assert_eq!(mode(""), Mode::default());
-        assert_eq!(mode(",tag=7"), Mode::Access(vid(7)));
-        assert_eq!(mode(",dot1q-tunnel=7"), Mode::Tunnel(vid(7)));
-        let allowed: VidSet = [10, 20, 21, 22].into_iter().map(vid).collect();
-        let native = Some(Native { vid: vid(5), tagged: false });
-        assert_eq!(mode(",trunks=10+20-22,native=5"), Mode::Trunk { allowed, native });
-        let Mode::Trunk { allowed, .. } = mode(",native=5") else { panic!() };
-        assert!(allowed.contains(vid(0)) && allowed.contains(vid(4094)));
-    }
-}
+mod tests;

@@ -1,21 +1,16 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use clap::{
     ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     error::ErrorKind,
 };
 
-use rustix::thread::{CpuSet, sched_getaffinity};
-
-use super::{BridgeConfig, Config, DEFAULT_RUNDIR, PortConfig, port::checked_name};
-use crate::engine::Poll;
-
-/// Seconds after which a silent station is forgotten (IEEE 802.1Q, table 8-6).
-const DEFAULT_MAC_AGEING: u64 = 300;
-/// Stations that a bridge remembers.
-const DEFAULT_MAC_LIMIT: usize = 8192;
+use super::{
+    Config, DEFAULT_MAC_AGEING, DEFAULT_MAC_LIMIT, DEFAULT_RUNDIR, Poll, SwitchConfig,
+    flags::{self, Flag},
+};
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +64,8 @@ impl Command {
         let matches = CommandLine::command().try_get_matches_from(words)?;
         match (CommandLine::from_arg_matches(&matches)?.verb, matches.subcommand()) {
             (Verb::Run(run), Some((_, order))) => {
-                let bridges = bridges(&run, order)?;
-                Ok(Self::Run { config: run.config(bridges), log: run.log })
+                let objects = run.objects(order)?;
+                Ok(Self::Run { config: run.config(objects), log: run.log })
             }
             (Verb::Status(ask), _) => Ok(ask.command(Question::Status)),
             (Verb::Drops(ask), _) => Ok(ask.command(Question::Drops)),
@@ -99,14 +94,17 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct RunFlags {
-    /// A bridge; the ports after it belong to it
-    #[arg(long = "bridge", value_name = "NAME", value_parser = checked_name, required = true)]
+    /// A bridge; the ports and mirrors after it belong to it
+    #[arg(long = "bridge", value_name = "NAME[,KEY=VALUE]…", required = true)]
     bridges: Vec<String>,
     /// A port of the bridge before it: vhost-user:NAME=PATH (the switch listens), vhost-user-client:NAME=PATH
-    /// (the switch connects), or tap:NAME[@NETNS]; then, with commas, number=N, tag=VID, trunks=10+20-30,
-    /// native=VID, dot1q-tunnel=VID, queues=N
-    #[arg(long = "port", value_name = "KIND:NAME[=PATH|@NETNS][,KEY=VALUE]…")]
-    ports: Vec<PortConfig>,
+    /// (the switch connects), tap:NAME[@NETNS], or dev:NAME[=INTERFACE]; then, with commas, number=N, tag=VID,
+    /// trunks=10+20-30, native=VID, dot1q-tunnel=VID, queues=N, and the other keys of a port in a file
+    #[arg(long = "port", value_name = "KIND:NAME[=PATH|@NETNS|=INTERFACE][,KEY=VALUE]…")]
+    ports: Vec<String>,
+    /// A mirror of the bridge before it
+    #[arg(long = "mirror", value_name = "NAME,ports=A+B,to=C[,KEY=VALUE]…")]
+    mirrors: Vec<String>,
     /// The forwarding cores, one worker each [default: core 1, or the second of those allowed]
     #[arg(long, value_name = "CORE[,CORE]…", value_delimiter = ',')]
     workers: Vec<usize>,
@@ -145,22 +143,39 @@ struct AskFlags {
 }
 
 impl RunFlags {
-    fn config(&self, bridges: Vec<BridgeConfig>) -> Config {
-        Config {
-            bridges,
-            cores: if self.workers.is_empty() {
-                vec![default_core()]
-            } else {
-                self.workers.clone()
-            },
+    fn config(&self, objects: Config) -> Config {
+        let switch = SwitchConfig {
+            workers: self.workers.clone(),
             poll: match self.poll {
                 PollFlag::Adaptive => Poll::Adaptive,
                 PollFlag::Busy => Poll::Busy,
             },
             rundir: self.rundir.clone(),
-            mac_ageing: Duration::from_secs(self.mac_ageing),
+            mac_ageing: self.mac_ageing,
             mac_limit: self.mac_limit,
-        }
+            ..SwitchConfig::default()
+        };
+        Config { switch, ..objects }
+    }
+
+    /// Bridges, ports and mirrors, each of the last bridge before it.
+    fn objects(&self, order: &ArgMatches) -> Result<Config, clap::Error> {
+        let placed = |id, flag, texts: &'_ [String]| {
+            let places = order.indices_of(id).into_iter().flatten();
+            places
+                .zip(texts.to_owned())
+                .map(move |(place, text)| (place, flag, text))
+                .collect::<Vec<_>>()
+        };
+        let mut all = [
+            placed("bridges", Flag::Bridge, &self.bridges),
+            placed("ports", Flag::Port, &self.ports),
+            placed("mirrors", Flag::Mirror, &self.mirrors),
+        ]
+        .concat();
+        all.sort_unstable_by_key(|&(place, ..)| place);
+        flags::gather(all.iter().map(|(_, flag, text)| (*flag, text.as_str())))
+            .map_err(|error| wrong_usage(&error.to_string()))
     }
 }
 
@@ -170,39 +185,8 @@ impl AskFlags {
     }
 }
 
-/// Gives each port to the last bridge before it.
-fn bridges(run: &RunFlags, order: &ArgMatches) -> Result<Vec<BridgeConfig>, clap::Error> {
-    let places = |flag| order.indices_of(flag).into_iter().flatten();
-    let mut bridges: Vec<_> =
-        run.bridges.iter().map(|name| BridgeConfig { name: name.clone(), ports: vec![] }).collect();
-    let starts: Vec<usize> = places("bridges").collect();
-    for (port, place) in run.ports.iter().zip(places("ports")) {
-        let before = starts.partition_point(|&start| start < place);
-        match before.checked_sub(1).and_then(|last| bridges.get_mut(last)) {
-            Some(bridge) => bridge.ports.push(port.clone()),
-            None => {
-                return Err(wrong_usage(&format!(
-                    "port '{}' comes before any --bridge",
-                    port.name
-                )));
-            }
-        }
-    }
-    Ok(bridges)
-}
-
 fn wrong_usage(what: &str) -> clap::Error {
     CommandLine::command().error(ErrorKind::ValueValidation, what)
-}
-
-/// The second core that this process may run on, since the kernel likes to do its own work on the first; the first
-/// if there is no other.
-fn default_core() -> usize {
-    // Without an answer core 0 is as good a guess as any: the engine says so if it is not there.
-    let Ok(allowed) = sched_getaffinity(None) else { return 0 };
-    let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
-    let first = cores.next().unwrap_or(0);
-    cores.next().unwrap_or(first)
 }
 
 #[cfg(test)]
@@ -227,9 +211,9 @@ mod tests {
         );
         let names: Vec<(_, Vec<_>)> = config
             .bridges
-            .iter()
+            .keys()
             .map(|bridge| {
-                (bridge.name.as_str(), bridge.ports.iter().map(|port| port.name.as_str()).collect())
+                (bridge.as_str(), config.ports_of(bridge).map(|(name, _)| name).collect())
             })
             .collect();
         assert_eq!(names, [("a", vec!["a1", "a2"]), ("b", vec!["b1"]), ("c", vec![])]);
@@ -238,14 +222,14 @@ mod tests {
     #[test]
     fn flags_and_their_defaults() {
         let plain = config("run --bridge a");
-        assert_eq!(plain.rundir, PathBuf::from("/run/strowger"));
-        assert_eq!((plain.poll, plain.cores.len()), (Poll::Adaptive, 1));
-        assert_eq!((plain.mac_ageing, plain.mac_limit), (Duration::from_secs(300), 8192));
+        assert_eq!(plain.switch.rundir, PathBuf::from("/run/strowger"));
+        assert_eq!((plain.switch.poll, plain.cores().len()), (Poll::Adaptive, 1));
+        assert_eq!((plain.switch.mac_ageing, plain.switch.mac_limit), (300, 8192));
         let full = config(
             "run --workers 1,2 --poll busy --rundir /x --mac-ageing 10 --mac-limit 7 --bridge a",
         );
-        assert_eq!((full.cores, full.poll), (vec![1, 2], Poll::Busy));
-        assert_eq!((full.mac_ageing, full.mac_limit), (Duration::from_secs(10), 7));
+        assert_eq!((full.cores(), full.switch.poll), (vec![1, 2], Poll::Busy));
+        assert_eq!((full.switch.mac_ageing, full.switch.mac_limit), (10, 7));
         assert_eq!(
             read("drops -o json --rundir /x").unwrap(),
             Command::Ask { question: Question::Drops, rundir: "/x".into(), output: Output::Json }
@@ -255,7 +239,7 @@ mod tests {
     #[test]
     fn wrong_usage_exits_with_2_and_says_what() {
         for (words, part) in [
-            ("run --port tap:a1 --bridge a", "port 'a1' comes before any --bridge"),
+            ("run --port tap:a1 --bridge a", "ports.a1: it comes before any --bridge"),
             ("run --port tap:a1", "--bridge"),
             ("run", "--bridge"),
             ("run --bridge a/b", "'a/b' is no name"),

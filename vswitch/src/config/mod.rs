@@ -1,17 +1,48 @@
-//! What the switch is told to be: bridges, their ports, the forwarding cores, the run directory.
+//! What the switch is told to be: itself, its API, its log, bridges, ports and mirrors.
 //!
-//! Plain data. [`command`] reads it from the command line, [`port`] reads one `--port`, [`check`] holds it
-//! against itself before anything is opened. Opens nothing and asks the kernel nothing; that is `switch`'s.
+//! Plain data, and one set of types for all who say it: a file ([`file`]), flags ([`flags`]), the API (JSON) and the
+//! store. What a key is called, what it may hold and what it means is said once, in the types' docs and in the table
+//! of [`keys`]; reading, showing, comparing and the reference are made from it.
+//!
+//! * [`check`]: a configuration held against itself before anything is opened.
+//! * [`plan`]: what must be done to a running switch to make it another one.
+//! * [`restore`]: what a switch is after a restart, from what is declared and what the API made of it.
+//!
+//! Opens nothing; that is `switch`'s. Asks the kernel one thing: which cores the process may use.
 
+mod bridge;
 pub mod check;
 pub mod command;
+pub mod file;
+pub mod flags;
+pub mod keys;
+mod mirror;
+mod nearest;
+mod path;
+pub mod plan;
 pub mod port;
+pub mod restore;
+mod switch;
+mod units;
+mod words;
 
-use std::{fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+pub use crate::{engine::Poll, log::Format as LogFormat};
+pub use bridge::{BridgeConfig, LoopGuard};
 pub use check::ConfigError;
+pub use mirror::{Direction, MirrorConfig};
+pub use port::{PortConfig, PortKind};
+pub use switch::{ApiConfig, LogConfig, SwitchConfig};
+pub use units::{
+    MAX_BURST_BYTES, MAX_BURST_FRAMES, MAX_RATE_BITS, MAX_RATE_FRAMES, MIN_BURST_BYTES,
+    MIN_RATE_BITS, Rate, Size, UnitError,
+};
+pub use words::{Netns, SocketMode, VidRange};
 
-use crate::{engine::Poll, ports::slots::MAX_PAIRS, snapshot};
+use crate::{ports::slots::MAX_PAIRS, snapshot};
 
 /// The run directory if none is given.
 pub const DEFAULT_RUNDIR: &str = "/run/strowger";
@@ -23,143 +54,86 @@ pub const DEFAULT_VHOST_QUEUES: u16 = strowger_vhost::port::DEFAULT_QUEUE_PAIRS;
 pub const MAX_NUMBER: u32 = 0xff00;
 /// The most ports of a daemon.
 pub const MAX_PORTS: usize = snapshot::MAX_PORTS as usize;
-/// The most bytes of a bridge's or a port's name.
+/// The most bridges of a daemon.
+pub const MAX_BRIDGES: usize = 1024;
+/// The most mirrors of a daemon.
+pub const MAX_MIRRORS: usize = 1024;
+/// The most workers of a daemon.
+pub const MAX_WORKERS: usize = 256;
+/// The most stations that a bridge may be told to remember.
+pub const MAX_STATIONS: usize = 1_000_000;
+/// Seconds after which a silent station is forgotten (IEEE 802.1Q, table 8-6).
+pub const DEFAULT_MAC_AGEING: u64 = 300;
+/// Stations that a bridge remembers.
+pub const DEFAULT_MAC_LIMIT: usize = 8192;
+/// Seconds that a station that moves to and fro is held.
+pub const DEFAULT_LOOP_HOLD: u64 = 60;
+/// The most seconds of anything that is given in seconds.
+pub const MAX_SECONDS: u64 = 1_000_000;
+/// The most bytes of a bridge's, a port's or a mirror's name.
 pub const MAX_NAME: usize = 63;
 /// The most bytes of an interface's name: `IFNAMSIZ` without its final zero.
 pub const MAX_INTERFACE_NAME: usize = 15;
 /// The most bytes of a UNIX socket's path: `sun_path` without its final zero.
 pub const MAX_SOCKET_PATH: usize = 107;
 
-/// All that a daemon is started with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// All that a switch is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Config {
-    /// The bridges, in the order given.
-    pub bridges: Vec<BridgeConfig>,
-    /// Forwarding cores, one worker each.
-    pub cores: Vec<usize>,
-    /// What a worker does when there is nothing to forward.
-    pub poll: Poll,
-    /// Where sockets and state are kept.
-    pub rundir: PathBuf,
-    /// How long a station is remembered after its last frame.
-    pub mac_ageing: Duration,
-    /// The most stations that a bridge remembers.
-    pub mac_limit: usize,
+    /// The daemon itself.
+    #[serde(skip_serializing_if = "is_default")]
+    pub switch: SwitchConfig,
+    /// How the switch is asked and changed while it runs.
+    #[serde(skip_serializing_if = "is_default")]
+    pub api: ApiConfig,
+    /// What is logged.
+    #[serde(skip_serializing_if = "is_default")]
+    pub log: LogConfig,
+    /// The bridges by their names, in the order given.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub bridges: IndexMap<String, BridgeConfig>,
+    /// The ports of all bridges by their names, in the order given, which numbers them.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub ports: IndexMap<String, PortConfig>,
+    /// The mirrors of all bridges by their names.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub mirrors: IndexMap<String, MirrorConfig>,
 }
 
-/// A bridge and its ports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BridgeConfig {
-    /// Unique in the daemon.
-    pub name: String,
-    /// In the order given, which numbers them.
-    pub ports: Vec<PortConfig>,
-}
-
-/// One port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PortConfig {
-    /// Unique in the daemon. A TAP port's is also its interface's.
-    pub name: String,
-    /// What is behind it.
-    pub kind: PortKind,
-    /// Its number on its bridge; the lowest that is free if none is given.
-    pub number: Option<u32>,
-    /// The VLANs that it carries.
-    pub vlan: VlanKeys,
-    /// Queue pairs: what a vhost-user port offers, what a TAP port opens.
-    pub queues: Option<u16>,
-}
-
-impl PortConfig {
-    /// Queue pairs, given or by default.
+impl Config {
+    /// The forwarding cores, one worker each: those that were given, or one that suits.
     #[must_use]
-    pub fn queue_pairs(&self) -> u16 {
-        self.queues.unwrap_or(match self.kind {
-            PortKind::Tap { .. } => 1,
-            PortKind::VhostServer { .. } | PortKind::VhostClient { .. } => DEFAULT_VHOST_QUEUES,
-        })
-    }
-}
-
-/// What is behind a port, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PortKind {
-    /// A vhost-user port that listens at a path.
-    VhostServer {
-        /// The socket that the switch makes and removes.
-        path: PathBuf,
-    },
-    /// A vhost-user port that connects to a path, again and again.
-    VhostClient {
-        /// The socket that the guest's side makes.
-        path: PathBuf,
-    },
-    /// A TAP interface.
-    Tap {
-        /// Where it is made; the daemon's own network namespace if none is given.
-        netns: Option<Netns>,
-    },
-}
-
-impl PortKind {
-    /// The word for it on the command line and in `strowger status`.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::VhostServer { .. } => "vhost-user",
-            Self::VhostClient { .. } => "vhost-user-client",
-            Self::Tap { .. } => "tap",
-        }
-    }
-
-    /// The path of its socket, if it has one.
-    #[must_use]
-    pub fn socket(&self) -> Option<&PathBuf> {
-        match self {
-            Self::VhostServer { path } | Self::VhostClient { path } => Some(path),
-            Self::Tap { .. } => None,
-        }
-    }
-}
-
-/// A network namespace: a name that `ip netns` knows, or the path of its file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Netns(String);
-
-impl Netns {
-    /// A namespace by what the user wrote: with a slash in it, it is a path.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The file to open.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        if self.0.contains('/') {
-            PathBuf::from(&self.0)
+    pub fn cores(&self) -> Vec<usize> {
+        if self.switch.workers.is_empty() {
+            vec![switch::default_core()]
         } else {
-            PathBuf::from("/run/netns").join(&self.0)
+            self.switch.workers.clone()
         }
     }
-}
 
-impl fmt::Display for Netns {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    /// The ports of a bridge with their names, in the order given.
+    pub fn ports_of<'a>(
+        &'a self,
+        bridge: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a PortConfig)> {
+        self.ports
+            .iter()
+            .filter(move |(_, port)| port.bridge == bridge)
+            .map(|(name, port)| (name.as_str(), port))
+    }
+
+    /// How a bridge's stations are bounded: its own word, or the switch's.
+    #[must_use]
+    pub fn mac_limits(&self, bridge: &str) -> crate::tables::mac::MacLimits {
+        let own = self.bridges.get(bridge);
+        let ageing = own.and_then(|own| own.mac_ageing).unwrap_or(self.switch.mac_ageing);
+        let stations = own.and_then(|own| own.mac_limit).unwrap_or(self.switch.mac_limit);
+        crate::tables::mac::MacLimits { stations, ageing: std::time::Duration::from_secs(ageing) }
     }
 }
 
-/// A port's VLAN keys as written; [`PortConfig::vlan_mode`] says what they mean together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VlanKeys {
-    /// `tag=VID`: an access port.
-    pub tag: Option<u16>,
-    /// `trunks=10+20-30`: the VLANs that a trunk carries, 0 for untagged frames.
-    pub trunks: Vec<RangeInclusive<u16>>,
-    /// `native=VID`: the VLAN of a trunk's untagged frames.
-    pub native: Option<u16>,
-    /// `dot1q-tunnel=VID`: all that the port carries is customer traffic within this S-VLAN.
-    pub tunnel: Option<u16>,
+/// Whether a key holds what it holds when nothing is said, and need not be written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

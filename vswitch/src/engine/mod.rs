@@ -34,7 +34,18 @@ use quiescence::Owner;
 use worker::Worker;
 
 /// Whether a worker without traffic sleeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Poll {
     /// Spins while there is traffic, sleeps on its kick descriptors when there is none.
     #[default]

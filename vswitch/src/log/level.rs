@@ -52,6 +52,14 @@ pub(super) fn read(directives: &str) -> Result<Targets, LevelError> {
     Ok(targets.with_target(OWN, LevelFilter::TRACE))
 }
 
+/// Whether directives are understood.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check(directives: &str) -> Result<(), LevelError> {
+    read(directives).map(drop)
+}
+
 /// The directives without what does not matter.
 pub(super) fn shown(directives: &str) -> String {
     parts(directives).collect::<Vec<_>>().join(",")

@@ -21,13 +21,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::{Dispatch, Level, Subscriber, dispatcher};
 use tracing_subscriber::{
     Registry, filter::Targets, fmt::MakeWriter, layer::SubscriberExt, reload,
 };
+use utoipa::ToSchema;
 
-pub use level::{LevelError, STANDARD};
+pub use level::{LevelError, STANDARD, check};
 use limit::{Limit, Suppressed};
 use line::Look;
 use writer::{Lines, Queue, Turn};
@@ -38,7 +40,8 @@ const OWN: &str = "strowger::log";
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How the log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Lines for people.
     #[default]

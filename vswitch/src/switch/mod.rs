@@ -11,6 +11,7 @@ pub mod rundir;
 mod status;
 
 use std::{
+    collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Instant,
@@ -21,12 +22,12 @@ use thiserror::Error;
 use tracing::info;
 
 use crate::{
-    config::{Config, ConfigError, PortKind},
+    config::{Config, ConfigError},
     control,
     engine::{Engine, EngineConfig, EngineError},
     ports::{TxSlots, tap::TapError},
     snapshot::{Extras, PortEntry, Snapshot},
-    tables::mac::{MacLimits, MacTable},
+    tables::mac::MacTable,
 };
 use port::OpenPort;
 use rundir::{Rundir, RundirError};
@@ -47,6 +48,14 @@ pub enum StartError {
         port: String,
         /// The namespace's file.
         path: PathBuf,
+    },
+    /// A kind of port that this build cannot open.
+    #[error("port {port}: {kind} ports are not supported yet")]
+    NotSupported {
+        /// The port.
+        port: String,
+        /// Its kind.
+        kind: &'static str,
     },
     /// The workers did not start.
     #[error(transparent)]
@@ -95,17 +104,17 @@ impl Switch {
     pub fn start(config: &Config) -> Result<Self, StartError> {
         config.check()?;
         check_namespaces(config)?;
-        let rundir = Rundir::take(&config.rundir)?;
+        let rundir = Rundir::take(&config.switch.rundir)?;
         strowger_guestmem::install_fault_handler();
         let engine =
-            Engine::start(EngineConfig { cores: config.cores.clone(), poll: config.poll })?;
+            Engine::start(EngineConfig { cores: config.cores(), poll: config.switch.poll })?;
         let (snapshot, entries) = entries(config, &engine)?;
         engine.publish(snapshot);
         let mut running =
             Running { started: Instant::now(), ports: Vec::new(), engine: Arc::new(engine) };
-        for (port, entry) in config.bridges.iter().flat_map(|bridge| &bridge.ports).zip(entries) {
-            running.ports.push(OpenPort::open(port, entry, &running.engine)?);
-            info!("port {} is open", port.name);
+        for ((name, port), entry) in config.ports.iter().zip(entries) {
+            running.ports.push(OpenPort::open(name, port, entry, &running.engine)?);
+            info!("port {name} is open");
         }
         let running = Arc::new(Mutex::new(running));
         let server =
@@ -125,11 +134,11 @@ impl Switch {
 
 /// A port's namespace can be looked for before anything is opened.
 fn check_namespaces(config: &Config) -> Result<(), StartError> {
-    for port in config.bridges.iter().flat_map(|bridge| &bridge.ports) {
-        let PortKind::Tap { netns: Some(netns) } = &port.kind else { continue };
+    for (name, port) in &config.ports {
+        let Some(netns) = &port.netns else { continue };
         let path = netns.path();
         if !path.exists() {
-            return Err(StartError::NetnsMissing { port: port.name.clone(), path });
+            return Err(StartError::NetnsMissing { port: name.clone(), path });
         }
     }
     Ok(())
@@ -142,27 +151,29 @@ fn entries(
 ) -> Result<(Snapshot, Vec<Arc<PortEntry>>), StartError> {
     let mut snapshot = Snapshot::default();
     let mut entries = Vec::new();
-    let limits = MacLimits { stations: config.mac_limit, ageing: config.mac_ageing };
-    for bridge in &config.bridges {
-        let id = snapshot.add_bridge(&bridge.name, Arc::new(MacTable::new(limits)));
-        for (port, number) in bridge.ports.iter().zip(bridge.numbers()) {
-            let no_room = || StartError::NoRoom(port.name.clone());
-            let entry = PortEntry {
-                id: snapshot.free_port_id().ok_or_else(no_room)?,
-                name: port.name.clone(),
-                number,
-                bridge: id,
-                vlan: port.vlan_mode()?,
-                counters: Arc::new(PortCounters::new(engine.len())),
-                tx: Arc::new(TxSlots::new(port.queue_pairs().into())),
-                extras: Extras::default(),
-            };
-            let port_id: PortId = entry.id;
-            if !snapshot.put_port(entry) {
-                return Err(no_room());
-            }
-            entries.push(snapshot.port(port_id).cloned().ok_or_else(no_room)?);
+    let mut bridges = HashMap::new();
+    for name in config.bridges.keys() {
+        let table = Arc::new(MacTable::new(config.mac_limits(name)));
+        bridges.insert(name.as_str(), snapshot.add_bridge(name, table));
+    }
+    let numbers = config.numbers(&HashMap::new());
+    for (name, port) in &config.ports {
+        let no_room = || StartError::NoRoom(name.clone());
+        let entry = PortEntry {
+            id: snapshot.free_port_id().ok_or_else(no_room)?,
+            name: name.clone(),
+            number: numbers.get(name).copied().ok_or_else(no_room)?,
+            bridge: bridges.get(port.bridge.as_str()).copied().ok_or_else(no_room)?,
+            vlan: port.vlan_mode()?,
+            counters: Arc::new(PortCounters::new(engine.len())),
+            tx: Arc::new(TxSlots::new(port.queue_pairs().into())),
+            extras: Extras::default(),
+        };
+        let port_id: PortId = entry.id;
+        if !snapshot.put_port(entry) {
+            return Err(no_room());
         }
+        entries.push(snapshot.port(port_id).cloned().ok_or_else(no_room)?);
     }
     Ok((snapshot, entries))
 }

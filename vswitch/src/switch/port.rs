@@ -37,43 +37,47 @@ pub(super) enum Backing {
 impl OpenPort {
     /// Opens a port that the snapshot has already.
     pub(super) fn open(
+        name: &str,
         config: &PortConfig,
         entry: Arc<PortEntry>,
         engine: &Arc<Engine>,
     ) -> Result<Self, StartError> {
-        let backing = match &config.kind {
-            PortKind::VhostServer { path } => {
-                let role = vhost::Role::Server;
-                Backing::Vhost(open_vhost(config, path, role, &entry, engine)?)
+        let kind = config.kind.word();
+        let backing = match config.kind {
+            PortKind::VhostUser => {
+                Backing::Vhost(open_vhost(config, vhost::Role::Server, &entry, engine)?)
             }
-            PortKind::VhostClient { path } => {
-                let role = vhost::Role::Client;
-                Backing::Vhost(open_vhost(config, path, role, &entry, engine)?)
+            PortKind::VhostUserClient => {
+                Backing::Vhost(open_vhost(config, vhost::Role::Client, &entry, engine)?)
             }
-            PortKind::Tap { netns } => {
+            PortKind::Tap => {
                 let tap = TapConfig {
-                    name: config.name.clone(),
-                    netns: netns.as_ref().map(crate::config::Netns::path),
+                    name: config.interface(name).unwrap_or(name).to_owned(),
+                    netns: config.netns.as_ref().map(crate::config::Netns::path),
                     queues: config.queue_pairs(),
                 };
                 Backing::Tap(
                     TapPort::open(&tap, &entry, engine)
-                        .map_err(|error| StartError::Tap { port: config.name.clone(), error })?,
+                        .map_err(|error| StartError::Tap { port: name.to_owned(), error })?,
                 )
             }
+            PortKind::Dev => {
+                return Err(StartError::NotSupported { port: name.to_owned(), kind });
+            }
         };
-        Ok(Self { entry, kind: config.kind.word(), backing })
+        Ok(Self { entry, kind, backing })
     }
 }
 
 fn open_vhost(
     config: &PortConfig,
-    path: &std::path::Path,
     role: vhost::Role,
     entry: &Arc<PortEntry>,
     engine: &Arc<Engine>,
 ) -> Result<vhost::Port, StartError> {
-    let mut port = vhost::PortConfig::new(&config.name, path, role);
+    // A vhost-user port without a path does not pass `Config::check`.
+    let path = config.path.clone().unwrap_or_default();
+    let mut port = vhost::PortConfig::new(&entry.name, path, role);
     port.queue_pairs = config.queue_pairs();
     let host = PortHost::new(entry.clone(), engine.clone());
     Ok(vhost::Port::open(port, Arc::new(host))?)

@@ -23,11 +23,15 @@ fn a_configuration_that_contradicts_itself_is_refused_before_anything_is_made() 
     let directory = tempfile::tempdir().unwrap();
     let rundir = directory.path().join("run");
     for (words, part) in [
-        ("--bridge a --bridge a", "two bridges named 'a'"),
-        ("--bridge a --port tap:x --port tap:x", "two ports named 'x'"),
-        ("--bridge a --port tap:x,number=2 --port tap:y,number=2", "both have number 2"),
-        ("--bridge a --port tap:x,tag=2,trunks=3", "both tag and trunks"),
-        ("--bridge a --port vhost-user:x=/s --port vhost-user:y=/s", "the same socket"),
+        (
+            "--bridge a --port tap:x,number=2 --port tap:y,number=2",
+            "ports.y.number: number 2 of bridge 'a' is that of port 'x' already",
+        ),
+        ("--bridge a --port tap:x,tag=2,trunks=3", "ports.x.trunks: there are both tag and trunks"),
+        (
+            "--bridge a --port vhost-user:x=/s --port vhost-user:y=/s",
+            "ports.y.path: the socket /s is that of port 'x' already",
+        ),
         (
             "--bridge a --port tap:x@not-there",
             "port x: there is no network namespace /run/netns/not-there",
