@@ -12,6 +12,7 @@ use strowger_packet::{PortCounters, PortId};
 use crate::ports::TxSlots;
 use crate::rates::{Shaper, TokenBucket};
 use crate::tables::mac::MacTable;
+use crate::tables::mirror::{Mirror, Mirrors};
 use crate::vlan;
 
 /// The most ports. Ids are below it, so that tables by port are arrays.
@@ -64,7 +65,9 @@ pub struct BridgeEntry {
     pub members: Vec<PortId>,
     /// Its stations.
     pub stations: Arc<MacTable>,
-    /// Moves with every change of its members and of their VLAN settings; never the same for two that differ.
+    /// Its mirrors.
+    pub mirrors: Arc<Mirrors>,
+    /// Moves with every change of its members, of its mirrors and of their VLAN settings; never the same for two that differ.
     pub version: u64,
 }
 
@@ -111,7 +114,8 @@ impl Snapshot {
         let free = self.bridges.iter().position(Option::is_none).unwrap_or(self.bridges.len());
         let id = BridgeId(free as u32);
         let (name, members) = (name.into(), Vec::new());
-        let entry = BridgeEntry { id, name, members, stations, version: next_version() };
+        let (mirrors, version) = (Arc::default(), next_version());
+        let entry = BridgeEntry { id, name, members, stations, mirrors, version };
         put(&mut self.bridges, free, entry);
         id
     }
@@ -158,6 +162,19 @@ impl Snapshot {
         let entry = self.ports.get_mut(id.0 as usize)?.take()?;
         self.change_members(entry.bridge, |members| members.retain(|&member| member != id));
         Some(entry)
+    }
+
+    /// Gives a bridge these mirrors in the place of those that it has. Those whose target is no port of the bridge
+    /// copy nothing.
+    pub fn set_mirrors(&mut self, id: BridgeId, mirrors: Vec<Mirror>) {
+        if let Some(Some(bridge)) = self.bridges.get_mut(id.0 as usize) {
+            let mirrors = Mirrors::new(mirrors);
+            if *bridge.mirrors != mirrors {
+                let bridge = Arc::make_mut(bridge);
+                bridge.mirrors = Arc::new(mirrors);
+                bridge.version = next_version();
+            }
+        }
     }
 
     fn change_members(&mut self, id: BridgeId, change: impl FnOnce(&mut Vec<PortId>)) {
@@ -212,6 +229,27 @@ mod tests {
         assert_eq!(version(&first, two), version(&second, two));
         assert_eq!(first.bridge(one).unwrap().members, [PortId(0)]);
         assert_eq!(second.bridge(one).unwrap().members, [PortId(0), PortId(1)]);
+    }
+
+    #[test]
+    fn other_mirrors_are_a_new_version_of_their_bridge_and_the_same_are_none() {
+        let mut snapshot = Snapshot::default();
+        let bridge = snapshot.add_bridge("br0", stations());
+        let version = |snapshot: &Snapshot| snapshot.bridge(bridge).unwrap().version;
+        let (before, mirror) = (version(&snapshot), || Mirror {
+            name: "m".into(),
+            ports: Some(vec![PortId(2), PortId(1)]),
+            direction: crate::tables::mirror::Direction::Both,
+            vlans: None,
+            to: PortId(3),
+        });
+        snapshot.set_mirrors(bridge, vec![]);
+        assert_eq!(version(&snapshot), before);
+        snapshot.set_mirrors(bridge, vec![mirror()]);
+        let with = version(&snapshot);
+        assert_ne!(with, before);
+        snapshot.set_mirrors(bridge, vec![mirror()]);
+        assert_eq!(version(&snapshot), with);
     }
 
     #[test]

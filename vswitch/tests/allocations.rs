@@ -1,4 +1,5 @@
-//! Frames that hit the cache allocate nothing: not when they are extracted, looked up, tagged, flooded or sent.
+//! Frames that hit the cache allocate nothing: not when they are policed, extracted, looked up, tagged, flooded,
+//! mirrored or sent.
 
 #![allow(clippy::unwrap_used, reason = "what the tests are helped by fails as they do")]
 
@@ -6,10 +7,14 @@ mod harness;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
 
-use strowger_packet::{Batch, PortId};
+use strowger_packet::{Batch, DropReason, PortId};
 use strowger_vswitch::pipeline::cache::CacheLimits;
 use strowger_vswitch::pipeline::{Moment, Pipeline};
+use strowger_vswitch::rates::{Limit, TokenBucket};
+use strowger_vswitch::snapshot::{PortEntry, Snapshot};
+use strowger_vswitch::tables::mirror::{Direction, Mirror};
 use strowger_vswitch::vlan::Mode;
 
 use harness::{BROADCAST, TestPort, bridge_of, frame, mac, trunk, vid};
@@ -48,12 +53,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-#[test]
-fn a_frame_that_hits_the_cache_allocates_nothing() {
-    let ports: Vec<TestPort> = (0..4).map(|_| TestPort::new(2, 1)).collect();
-    let modes =
-        [Mode::Access(vid(10)), trunk(&[10], None), Mode::Access(vid(10)), Mode::Tunnel(vid(10))];
-    let (snapshot, _) = bridge_of(&ports, &modes);
+/// Sends 200 batches of 64 frames by port 0: how many allocations that took once caches and lists were filled.
+fn allocations_of(ports: &[TestPort], snapshot: &Snapshot) -> usize {
     let mut pipeline = Pipeline::new(0, CacheLimits::default());
     let mut batch = Batch::default();
     let mut queue = ports[0].recorder.rx(0);
@@ -68,8 +69,8 @@ fn a_frame_that_hits_the_cache_allocates_nothing() {
     let mut first = ports[1].recorder.rx(0);
     ports[1].recorder.send([frame(mac(9), mac(1), &[(0x8100, 10)], 0)]);
     first.rx_burst(PortId(1), &mut batch, ports[1].counters.shard(0));
-    pipeline.process(&mut batch, PortId(1), &snapshot, Moment::default());
-    for port in &ports {
+    pipeline.process(&mut batch, PortId(1), snapshot, Moment::default());
+    for port in ports {
         port.recorder.discard();
     }
 
@@ -79,13 +80,49 @@ fn a_frame_that_hits_the_cache_allocates_nothing() {
         batch.clear();
         assert_eq!(queue.rx_burst(PortId(0), &mut batch, counters), frames.len());
         let before = ALLOCATIONS.with(Cell::get);
-        pipeline.process(&mut batch, PortId(0), &snapshot, Moment::from_millis(round * 100));
+        pipeline.process(&mut batch, PortId(0), snapshot, Moment::from_millis(round * 100));
         // The first rounds fill the cache and make room for the outputs.
         if round >= 100 {
             allocations += ALLOCATIONS.with(Cell::get) - before;
         }
         queue.release();
     }
-    assert_eq!(allocations, 0);
+    allocations
+}
+
+fn bridge() -> (Vec<TestPort>, Snapshot) {
+    let ports: Vec<TestPort> = (0..5).map(|_| TestPort::new(2, 1)).collect();
+    let modes = [
+        Mode::Access(vid(10)),
+        trunk(&[10], None),
+        Mode::Access(vid(10)),
+        Mode::Tunnel(vid(10)),
+        Mode::Access(vid(99)),
+    ];
+    let (snapshot, _) = bridge_of(&ports, &modes);
+    (ports, snapshot)
+}
+
+#[test]
+fn a_frame_that_hits_the_cache_allocates_nothing() {
+    let (ports, snapshot) = bridge();
+    assert_eq!(allocations_of(&ports, &snapshot), 0);
     assert_eq!(ports[2].totals().tx_frames, 1 + 200 * 42, "they really went all the way");
+}
+
+#[test]
+fn a_frame_that_is_policed_and_mirrored_allocates_nothing() {
+    let (ports, mut snapshot) = bridge();
+    let mut entry = PortEntry::clone(snapshot.port(PortId(0)).unwrap());
+    // Half of each batch, which comes every 100 ms.
+    entry.extras.policer = Some(Arc::new(TokenBucket::new(Limit::frames(320, 64))));
+    let bridge = entry.bridge;
+    assert!(snapshot.put_port(entry));
+    let (name, ports_of, to) = ("m".into(), vec![PortId(0), PortId(1)], PortId(4));
+    let mirror =
+        Mirror { name, ports: Some(ports_of), direction: Direction::Both, vlans: None, to };
+    snapshot.set_mirrors(bridge, vec![mirror]);
+    assert_eq!(allocations_of(&ports, &snapshot), 0);
+    assert_eq!(ports[0].drops(DropReason::Policed), 199 * 32);
+    assert_eq!(ports[4].totals().tx_frames, 1 + 64 + 199 * 32, "each frame once");
 }

@@ -1,5 +1,5 @@
 //! The learning switch, held against a naive one: which frames leave by which port, with which bytes, and what is
-//! dropped for which reason. The naive one works on bytes, a frame at a time, without caches.
+//! dropped for which reason, with mirrors. The naive one works on bytes, a frame at a time, without caches.
 
 #![allow(clippy::unwrap_used, reason = "what the tests are helped by fails as they do")]
 
@@ -13,6 +13,7 @@ use strowger_packet::{Batch, DropReason, PortId};
 use strowger_vswitch::pipeline::cache::CacheLimits;
 use strowger_vswitch::pipeline::{Moment, Pipeline};
 use strowger_vswitch::ports::RxQueue;
+use strowger_vswitch::tables::mirror::{Direction, Mirror};
 use strowger_vswitch::vlan::Mode;
 
 use harness::{TestPort, bridge_of, frame, mac, trunk, vid};
@@ -23,21 +24,73 @@ const AGEING: u64 = 300;
 /// A switch as one would write it on a blackboard.
 struct Naive {
     modes: Vec<Option<Mode>>,
+    /// The ports that there are, in the order in which they came.
+    members: Vec<usize>,
+    mirrors: Vec<Mirrored>,
     stations: HashMap<(u16, [u8; 6]), (usize, u64)>,
 }
 
-enum Outcome {
-    Dropped(DropReason),
-    Sent(Vec<(usize, Vec<u8>)>),
+/// A mirror: ports or all, whether rx and tx, VLANs or all, and where to.
+#[derive(Clone, Debug)]
+struct Mirrored {
+    ports: Option<Vec<usize>>,
+    rx: bool,
+    tx: bool,
+    vlans: Option<Vec<u16>>,
+    to: usize,
 }
 
+/// What a switch does with a frame: what leaves by which port, and why it was dropped, if it was.
+type Outcome = (Vec<(usize, Vec<u8>)>, Option<DropReason>);
+
 impl Naive {
+    /// What is forwarded, and then what the mirrors make of it.
     fn receive(&mut self, port: usize, bytes: &[u8], second: u64) -> Outcome {
+        if bytes.len() < 14 {
+            return (vec![], Some(DropReason::Truncated));
+        }
+        if self.is_target(port) {
+            return (vec![], Some(DropReason::MirrorPort));
+        }
+        let (vlan, (mut sent, dropped)) = self.forward(port, bytes, second);
+        let copied = |mirror: &Mirrored, port: usize| {
+            mirror.ports.as_ref().is_none_or(|ports| ports.contains(&port))
+                && mirror
+                    .vlans
+                    .as_ref()
+                    .is_none_or(|vlans| vlan.is_some_and(|vlan| vlans.contains(&vlan)))
+        };
+        let forwarded = sent.clone();
+        for target in 0..PORTS {
+            let mirrors = || {
+                self.mirrors
+                    .iter()
+                    .filter(|mirror| mirror.to == target && self.modes[target].is_some())
+            };
+            if mirrors().any(|mirror| mirror.rx && copied(mirror, port)) {
+                sent.push((target, bytes.to_vec()));
+                continue;
+            }
+            let mut leaving = mirrors().filter(|mirror| mirror.tx).filter_map(|mirror| {
+                let mut members = self.members.iter().filter(|&&member| copied(mirror, member));
+                members.find_map(|member| forwarded.iter().find(|(receiver, _)| receiver == member))
+            });
+            if let Some((_, bytes)) = leaving.next() {
+                sent.push((target, bytes.clone()));
+            }
+        }
+        (sent, dropped)
+    }
+
+    fn is_target(&self, port: usize) -> bool {
+        self.mirrors.iter().any(|mirror| mirror.to == port)
+    }
+
+    /// The frame's VLAN, if it gets into one, and what is done with it but for mirrors.
+    fn forward(&mut self, port: usize, bytes: &[u8], second: u64) -> (Option<u16>, Outcome) {
+        let dropped = |vlan, reason| (vlan, (vec![], Some(reason)));
         self.stations.retain(|_, (_, seen)| second - *seen <= AGEING);
         let Some(mode) = self.modes[port].clone() else { panic!("no such port") };
-        if bytes.len() < 14 {
-            return Outcome::Dropped(DropReason::Truncated);
-        }
         let has_tag = matches!(bytes[12..14], [0x81, 0x00] | [0x88, 0xa8]);
         let tag_vid = if has_tag { u16::from_be_bytes([bytes[14] & 0x0f, bytes[15]]) } else { 0 };
         // VLAN of the frame, the frame without the bridge's tag, and that tag's first three bytes and a half.
@@ -50,7 +103,7 @@ impl Naive {
                 (native == Some(vlan) || vlan < 4095 && allowed.contains(vid(vlan))).then_some(vlan)
             }
         };
-        let Some(vlan) = vlan else { return Outcome::Dropped(DropReason::VlanNotAllowed) };
+        let Some(vlan) = vlan else { return dropped(None, DropReason::VlanNotAllowed) };
         let is_tunnel = matches!(mode, Mode::Tunnel(_));
         let (inner, tpid, priority) = match has_tag && !is_tunnel {
             true => {
@@ -62,24 +115,26 @@ impl Naive {
         let (dst, src): ([u8; 6], [u8; 6]) =
             (bytes[..6].try_into().unwrap(), bytes[6..12].try_into().unwrap());
         if dst[..5] == [0x01, 0x80, 0xc2, 0, 0] && dst[5] <= 0x0f {
-            return Outcome::Dropped(DropReason::ReservedAddress);
+            return dropped(Some(vlan), DropReason::ReservedAddress);
         }
         if src[0] & 1 == 1 || src == [0; 6] {
-            return Outcome::Dropped(DropReason::BadSource);
+            return dropped(Some(vlan), DropReason::BadSource);
         }
         self.stations.insert((vlan, src), (port, second));
 
-        let form =
-            |other: usize| self.modes[other].as_ref().and_then(|mode| Self::tagged(mode, vlan));
+        let form = |other: usize| {
+            let mode = self.modes[other].as_ref().filter(|_| !self.is_target(other))?;
+            Self::tagged(mode, vlan)
+        };
         let known = self.stations.get(&(vlan, dst)).map(|&(other, _)| other);
         let known = known.filter(|&other| dst[0] & 1 == 0 && form(other).is_some());
         let receivers: Vec<usize> = match known {
-            Some(other) if other == port => return Outcome::Dropped(DropReason::Hairpin),
+            Some(other) if other == port => return dropped(Some(vlan), DropReason::Hairpin),
             Some(other) => vec![other],
             None => (0..PORTS).filter(|&other| other != port && form(other).is_some()).collect(),
         };
         if receivers.is_empty() {
-            return Outcome::Dropped(DropReason::NoReceiver);
+            return dropped(Some(vlan), DropReason::NoReceiver);
         }
         let send = |other: usize| match form(other) {
             Some(true) => {
@@ -89,7 +144,7 @@ impl Naive {
             }
             _ => (other, inner.clone()),
         };
-        Outcome::Sent(receivers.into_iter().map(send).collect())
+        (Some(vlan), (receivers.into_iter().map(send).collect(), None))
     }
 
     /// Whether a frame of a VLAN leaves with a tag; `None` if it does not leave at all.
@@ -122,6 +177,7 @@ enum Step {
     Wait(u64),
     /// Other VLAN settings for a port, or none: it leaves.
     Change(usize, Option<Mode>),
+    Mirrors(Vec<Mirrored>),
 }
 
 fn modes() -> impl Strategy<Value = Mode> {
@@ -134,6 +190,21 @@ fn modes() -> impl Strategy<Value = Mode> {
         3 => (proptest::sample::subsequence(vec![0u16, 10, 20, 30], 0..=4), proptest::option::of(native))
             .prop_map(|(allowed, native)| trunk(&allowed, native)),
     ]
+}
+
+fn mirrors() -> impl Strategy<Value = Vec<Mirrored>> {
+    let ports = proptest::sample::subsequence((0..PORTS).collect::<Vec<_>>(), 1..=3);
+    let vlans = proptest::sample::subsequence(vec![0u16, 10, 20, 30], 1..=2);
+    let direction = prop_oneof![Just((true, true)), Just((true, false)), Just((false, true))];
+    let mirror = (
+        proptest::option::weighted(0.7, ports),
+        direction,
+        proptest::option::weighted(0.4, vlans),
+        0..PORTS,
+    );
+    let mirror =
+        mirror.prop_map(|(ports, (rx, tx), vlans, to)| Mirrored { ports, rx, tx, vlans, to });
+    prop_oneof![2 => Just(vec![]), 3 => proptest::collection::vec(mirror, 1..=3)]
 }
 
 fn frames() -> impl Strategy<Value = Bytes> {
@@ -159,6 +230,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         12 => (0..PORTS, proptest::collection::vec(frames(), 1..12)).prop_map(|(port, frames)| Step::Frames(port, frames)),
         1 => (1u64..400).prop_map(Step::Wait),
         1 => (0..PORTS, proptest::option::weighted(0.8, modes())).prop_map(|(port, mode)| Step::Change(port, mode)),
+        2 => mirrors().prop_map(Step::Mirrors),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -178,14 +250,40 @@ proptest! {
         let mut queues: Vec<RxQueue> = ports.iter().map(|port| port.recorder.rx(0)).collect();
         let limits = if small { CacheLimits { flows: 4, masks: 1, exact: 8 } } else { CacheLimits::default() };
         let (mut pipeline, mut batch) = (Pipeline::new(0, limits), Batch::default());
-        let mut naive = Naive { modes: first.into_iter().map(Some).collect(), stations: HashMap::new() };
+        let mut naive = Naive {
+            modes: first.into_iter().map(Some).collect(),
+            members: (0..PORTS).collect(),
+            mirrors: vec![],
+            stations: HashMap::new(),
+        };
         let mut second = 0;
         for step in steps {
             // A second each, so that every flow stamps its source, and no station moves too often.
             second += 1;
             match step {
                 Step::Wait(seconds) => second += seconds,
+                Step::Mirrors(mirrors) => {
+                    let id = |&port: &usize| PortId(port as u32);
+                    let list = mirrors.iter().map(|mirror| Mirror {
+                        name: "m".into(),
+                        ports: mirror.ports.as_ref().map(|ports| ports.iter().rev().map(id).collect()),
+                        direction: match (mirror.rx, mirror.tx) {
+                            (true, true) => Direction::Both,
+                            (true, false) => Direction::Rx,
+                            _ => Direction::Tx,
+                        },
+                        vlans: mirror.vlans.as_ref().map(|vlans| vlans.iter().copied().map(vid).collect()),
+                        to: id(&mirror.to),
+                    });
+                    snapshot.set_mirrors(bridge, list.collect());
+                    naive.mirrors = mirrors;
+                }
                 Step::Change(at, mode) => {
+                    match (&mode, naive.modes[at].is_some()) {
+                        (Some(_), false) => naive.members.push(at),
+                        (None, true) => naive.members.retain(|&member| member != at),
+                        _ => {}
+                    }
                     match &mode {
                         Some(mode) => assert!(snapshot.put_port(ports[at].entry(at as u32, bridge, mode.clone()))),
                         None => {
@@ -203,9 +301,10 @@ proptest! {
                     let mut expected: Vec<Vec<Bytes>> = vec![Vec::new(); PORTS];
                     let mut drops = ports[at].totals().drops;
                     for bytes in &frames {
-                        match naive.receive(at, &bytes.0, second) {
-                            Outcome::Dropped(reason) => drops[reason as usize] += 1,
-                            Outcome::Sent(copies) => copies.into_iter().for_each(|(port, bytes)| expected[port].push(Bytes(bytes))),
+                        let (copies, dropped) = naive.receive(at, &bytes.0, second);
+                        copies.into_iter().for_each(|(port, bytes)| expected[port].push(Bytes(bytes)));
+                        if let Some(reason) = dropped {
+                            drops[reason as usize] += 1;
                         }
                     }
                     stations.age(second as u32, usize::MAX);

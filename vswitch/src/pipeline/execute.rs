@@ -21,6 +21,13 @@ pub(super) fn execute(program: &Program, batch: &mut Batch, run: &Run<'_>, sink:
     match program {
         Program::Output(port) => sink.output(*port, run.frames, run.keys),
         Program::Drop(reason) => sink.drop(*reason, run.frames.len()),
+        Program::Ops(ops) if ops.has_only_outputs() => {
+            for op in ops.as_slice() {
+                if let Op::Output(port) = *op {
+                    sink.output(port, run.frames, run.keys);
+                }
+            }
+        }
         Program::Ops(ops) => {
             for (frame, key) in run.frames.iter().zip(run.keys) {
                 if let Err(reason) = execute_one(ops, batch, (*frame, key), sink) {

@@ -8,6 +8,7 @@ use crate::ports::{RxQueue, TxSlots};
 use crate::rates::{Limit, Shaper, TokenBucket};
 use crate::snapshot::Extras;
 use crate::tables::mac::{MOVES_A_SECOND, MacLimits, MacTable};
+use crate::tables::mirror::{Direction, Mirror};
 use crate::vlan::{Mode, Vid};
 
 /// A bridge of recorders and one worker's pipeline.
@@ -310,4 +311,62 @@ fn frames_that_wait_for_a_queue_that_stopped_leave_by_another() {
         bench.recorders[1].take().iter().map(|sent| sent.pair).collect::<Vec<_>>(),
         [0, 1, 1]
     );
+}
+
+impl Bench {
+    fn mirror(&mut self, ports: &[u32], direction: Direction, to: u32) {
+        let ports = Some(ports.iter().copied().map(PortId).collect());
+        let (name, to) = ("m".into(), PortId(to));
+        let bridge = self.snapshot.bridges().next().unwrap().id;
+        let mirror = Mirror { name, ports, direction, vlans: None, to };
+        self.snapshot.set_mirrors(bridge, vec![mirror]);
+    }
+}
+
+#[test]
+fn a_mirror_that_takes_nothing_costs_nobody_else_a_frame() {
+    for is_down in [false, true] {
+        let mut bench = Bench::new(4, CacheLimits::default());
+        bench.mirror(&[0], Direction::Both, 3);
+        if is_down {
+            bench.snapshot.port(PortId(3)).unwrap().tx.stop(0);
+        }
+        bench.recorders[3].limit(10);
+        bench.send(0, (0..64).map(|src| frame(1, src)), 0);
+        assert_eq!((bench.sent(1), bench.sent(2)), (64, 64));
+        assert_eq!(bench.sent(3), if is_down { 0 } else { 10 });
+        let reason = if is_down { DropReason::PortDown } else { DropReason::QueueFull };
+        assert_eq!(bench.drops(3, reason), if is_down { 64 } else { 54 });
+        let others =
+            (0..3).map(|port| bench.snapshot.port(PortId(port)).unwrap().counters.totals());
+        assert!(others.flat_map(|totals| totals.drops).all(|drops| drops == 0));
+    }
+}
+
+#[test]
+fn mirrors_take_effect_on_flows_that_are_cached() {
+    let mut bench = Bench::new(3, CacheLimits::default());
+    bench.send(0, [frame(1, 1)], 0);
+    bench.send(2, [frame(1, 2)], 0);
+    (0..3).for_each(|port| drop(bench.recorders[port].take()));
+    bench.mirror(&[0], Direction::Rx, 2);
+    bench.send(0, [frame(1, 1)], 0);
+    assert_eq!((bench.sent(1), bench.sent(2)), (1, 1));
+    bench.send(2, [frame(1, 2)], 0);
+    assert_eq!((bench.sent(0), bench.sent(1)), (0, 0));
+    assert_eq!(bench.drops(2, DropReason::MirrorPort), 1);
+    bench.mirror(&[1], Direction::Rx, 2);
+    bench.send(0, [frame(1, 1)], 0);
+    assert_eq!((bench.sent(1), bench.sent(2)), (1, 0));
+}
+
+#[test]
+fn what_the_policer_drops_is_not_mirrored_and_what_a_shaper_holds_is() {
+    let mut bench = Bench::new(3, CacheLimits::default());
+    bench.mirror(&[0, 1], Direction::Both, 2);
+    bench.limit(0, Some(Limit::frames(1, 3)), None);
+    bench.limit(1, None, Some(Limit::frames(1, 1)));
+    bench.send(0, (0..5).map(|src| frame(9, src)), 0);
+    assert_eq!((bench.sources(1), bench.sources(2)), (vec![0], vec![0, 1, 2]));
+    assert_eq!(bench.drops(1, DropReason::ShaperFull), 1);
 }

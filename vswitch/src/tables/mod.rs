@@ -5,6 +5,7 @@
 //! runs for a frame that hits a worker's cache, except [`mac::MacTable`]'s lock-free checks.
 
 pub mod mac;
+pub mod mirror;
 pub mod program;
 pub mod shares;
 pub mod translate;

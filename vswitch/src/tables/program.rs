@@ -37,7 +37,10 @@ pub enum Program {
 
 /// A list of operations.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ops(Box<[Op]>);
+pub struct Ops {
+    list: Box<[Op]>,
+    only_outputs: bool,
+}
 
 impl Program {
     /// The shortest form of these operations.
@@ -46,7 +49,10 @@ impl Program {
         match *ops {
             [Op::Output(port)] => Self::Output(port),
             [Op::Drop(reason)] => Self::Drop(reason),
-            _ => Self::Ops(Arc::new(Ops(ops.into_boxed_slice()))),
+            _ => {
+                let only_outputs = ops.iter().all(|op| matches!(op, Op::Output(_)));
+                Self::Ops(Arc::new(Ops { list: ops.into_boxed_slice(), only_outputs }))
+            }
         }
     }
 
@@ -56,7 +62,7 @@ impl Program {
         match self {
             Self::Output(port) => vec![Op::Output(*port)],
             Self::Drop(reason) => vec![Op::Drop(*reason)],
-            Self::Ops(ops) => ops.0.to_vec(),
+            Self::Ops(ops) => ops.list.to_vec(),
         }
     }
 }
@@ -65,6 +71,12 @@ impl Ops {
     /// The operations in order.
     #[must_use]
     pub fn as_slice(&self) -> &[Op] {
-        &self.0
+        &self.list
+    }
+
+    /// Whether every receiver gets the frame as it came, so that a run of frames can go to one after the other.
+    #[must_use]
+    pub fn has_only_outputs(&self) -> bool {
+        self.only_outputs
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::ports::TxSlots;
 use crate::snapshot::Extras;
 use crate::tables::mac::MacLimits;
+use crate::tables::mirror::{Direction, Mirror};
 use crate::vlan::{Mode, Native, VidSet};
 
 struct Bridge {
@@ -181,4 +182,38 @@ fn a_station_behind_a_port_that_left_the_vlan_is_unknown() {
 fn a_frame_for_nobody_is_dropped_with_that_reason() {
     let bridge = bridge(&[Mode::Access(vid(5)), Mode::Access(vid(6))]);
     assert_eq!(bridge.ops(&key(0, B, A, None)), [Op::Drop(DropReason::NoReceiver)]);
+}
+
+#[test]
+fn a_mirror_looks_at_nothing_more_and_its_port_at_nothing_else() {
+    let mut bridge =
+        bridge(&[Mode::default(), Mode::default(), Mode::Access(vid(7)), Mode::default()]);
+    let tagged = key(0, B, A, Some((TagKind::Customer, 7)));
+    let keys = [tagged, key(0, B, A, None), key(0, MacAddress([1, 0x80, 0xc2, 0, 0, 1]), A, None)];
+    let before = keys.each_ref().map(|key| bridge.translate(key).mask);
+    let id = bridge.snapshot.bridges().next().unwrap().id;
+    let mirror =
+        |ports, direction, to| Mirror { name: "m".into(), ports, direction, vlans: None, to };
+    let all = mirror(None, Direction::Both, PortId(3));
+    bridge.snapshot.set_mirrors(id, vec![all]);
+    let after = keys.each_ref().map(|key| bridge.translate(key));
+    assert_eq!(after.each_ref().map(|translation| translation.mask), before);
+    let [tagged, _, reserved] = after.map(|translation| translation.program.ops());
+    let out = |port| Op::Output(PortId(port));
+    assert_eq!(tagged, [out(3), out(1), Op::PopVlan, out(2)]);
+    assert_eq!(reserved, [out(3), Op::Drop(DropReason::ReservedAddress)]);
+
+    let target = bridge.translate(&key(3, B, A, None));
+    assert_eq!(target.program, Program::Drop(DropReason::MirrorPort));
+    assert_eq!(target.mask, Mask::IN_PORT | Mask::RECIRCULATION);
+    assert_eq!(target.effects.learn, None);
+
+    // As the first of the mirrored ports receives it, and once.
+    let leaving = mirror(Some(vec![PortId(2), PortId(1)]), Direction::Tx, PortId(3));
+    bridge.snapshot.set_mirrors(id, vec![leaving.clone(), leaving]);
+    assert_eq!(bridge.ops(&keys[0]), [out(1), out(3), Op::PopVlan, out(2)]);
+
+    // Copies to a port that is not there are not made.
+    bridge.snapshot.remove_port(PortId(3));
+    assert_eq!(bridge.ops(&keys[0]), [out(1), Op::PopVlan, out(2)]);
 }
