@@ -99,6 +99,12 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// Maps the first `len` bytes of what the kernel offers behind a descriptor, shared with it.
+    pub(crate) fn of_kernel(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        let start = map(len, libc::MAP_SHARED, fd.as_raw_fd(), 0)?;
+        Ok(Self { start, mapped: len, skip: 0, watch: None })
+    }
+
     /// Maps `len` bytes of private, zeroed memory.
     pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
         let start = map(len, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)?;

@@ -97,6 +97,11 @@ reasons! {
     QueueFull = "queue_full",
         "The receiver is slower than its senders: give it more queues, larger rings (`rx_queue_size=1024`) or more processors.",
         "receiver";
+    /// The kernel received the frame from the interface and had no room for it in the port's ring, or could not say
+    /// how it is to be cut.
+    SocketFull = "socket_full",
+        "The worker is too slow for this interface, or its core is taken by others: give the port more queues (`queues=`) and the switch more workers.",
+        "sender";
     /// The receiver's buffers are too small for the frame.
     BufferTooSmall = "buffer_too_small",
         "Let the guest negotiate mergeable buffers, or lower the MTU.",

@@ -3,9 +3,11 @@
 //! An rx queue is owned by one worker at a time. Tx queues live in their port's [`TxSlots`], where several workers
 //! reach them. The kind is a `match` once a batch, never once a frame.
 
+pub mod dev;
 pub mod recorder;
 pub mod slots;
 pub mod tap;
+mod vnet;
 
 use std::os::fd::BorrowedFd;
 
@@ -25,6 +27,8 @@ pub enum RxQueue {
     Vhost(strowger_vhost::RxQueue),
     /// A TAP interface.
     Tap(tap::RxQueue),
+    /// An interface of the kernel.
+    Dev(dev::RxQueue),
     /// A port of the tests.
     Recorder(recorder::RxQueue),
 }
@@ -40,6 +44,8 @@ pub enum TxQueue {
     Vhost(strowger_vhost::TxQueue),
     /// A TAP interface.
     Tap(tap::TxQueue),
+    /// An interface of the kernel.
+    Dev(dev::TxQueue),
     /// A port of the tests.
     Recorder(recorder::TxQueue),
 }
@@ -51,6 +57,7 @@ impl RxQueue {
         match self {
             Self::Vhost(queue) => queue.pair(),
             Self::Tap(queue) => queue.pair(),
+            Self::Dev(queue) => queue.pair(),
             Self::Recorder(queue) => queue.pair(),
         }
     }
@@ -61,6 +68,7 @@ impl RxQueue {
         match self {
             Self::Vhost(queue) => queue.rx_burst(port, batch, counters),
             Self::Tap(queue) => queue.rx_burst(port, batch, counters),
+            Self::Dev(queue) => queue.rx_burst(port, batch, counters),
             Self::Recorder(queue) => queue.rx_burst(port, batch, counters),
         }
     }
@@ -71,6 +79,7 @@ impl RxQueue {
         match self {
             Self::Vhost(queue) => queue.release(),
             Self::Tap(queue) => queue.release(),
+            Self::Dev(queue) => queue.release(),
             Self::Recorder(queue) => queue.release(),
         }
     }
@@ -81,6 +90,7 @@ impl RxQueue {
         match self {
             Self::Vhost(queue) => queue.notify(),
             Self::Tap(queue) => queue.notify(),
+            Self::Dev(queue) => queue.notify(),
             Self::Recorder(queue) => queue.notify(),
         }
     }
@@ -90,6 +100,7 @@ impl RxQueue {
         match self {
             Self::Vhost(queue) => queue.arm(),
             Self::Tap(queue) => queue.arm(),
+            Self::Dev(queue) => queue.arm(),
             Self::Recorder(queue) => queue.arm(),
         }
     }
@@ -99,6 +110,7 @@ impl RxQueue {
         match self {
             Self::Vhost(queue) => queue.disarm(),
             Self::Tap(queue) => queue.disarm(),
+            Self::Dev(queue) => queue.disarm(),
             Self::Recorder(queue) => queue.disarm(),
         }
     }
@@ -109,6 +121,7 @@ impl RxQueue {
         match self {
             Self::Vhost(queue) => Some(queue.kick()),
             Self::Tap(queue) => Some(queue.kick()),
+            Self::Dev(queue) => Some(queue.kick()),
             Self::Recorder(queue) => Some(queue.kick()),
         }
     }
@@ -118,6 +131,7 @@ impl RxQueue {
         match self {
             Self::Vhost(queue) => queue.acknowledge(),
             Self::Tap(queue) => queue.acknowledge(),
+            Self::Dev(queue) => queue.acknowledge(),
             Self::Recorder(queue) => queue.acknowledge(),
         }
     }
@@ -129,6 +143,7 @@ impl RxQueue {
         match self {
             Self::Vhost(queue) => queue.is_broken(),
             Self::Tap(queue) => queue.is_broken(),
+            Self::Dev(queue) => queue.is_broken(),
             Self::Recorder(queue) => queue.is_broken(),
         }
     }
@@ -141,6 +156,7 @@ impl TxQueue {
         match self {
             Self::Vhost(queue) => queue.pair(),
             Self::Tap(queue) => queue.pair(),
+            Self::Dev(queue) => queue.pair(),
             Self::Recorder(queue) => queue.pair(),
         }
     }
@@ -158,6 +174,7 @@ impl TxQueue {
         match self {
             Self::Vhost(queue) => queue.tx_burst(batch, frames, counters, lost),
             Self::Tap(queue) => queue.tx_burst(batch, frames, counters, lost),
+            Self::Dev(queue) => queue.tx_burst(batch, frames, counters, lost),
             Self::Recorder(queue) => queue.tx_burst(batch, frames, counters, lost),
         }
     }
@@ -168,6 +185,7 @@ impl TxQueue {
         match self {
             Self::Vhost(queue) => queue.notify(),
             Self::Tap(queue) => queue.notify(),
+            Self::Dev(queue) => queue.notify(),
             Self::Recorder(queue) => queue.notify(),
         }
     }

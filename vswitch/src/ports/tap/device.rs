@@ -13,7 +13,8 @@ use rustix::{
     net::{AddressFamily, SocketFlags, SocketType},
 };
 
-use super::{TapError, header::HEADER};
+use super::TapError;
+use crate::ports::vnet::HEADER;
 
 /// What a TAP port is: Ethernet frames without packet information, an offload header before each, many queues.
 const FLAGS: libc::c_int =

@@ -7,7 +7,6 @@
 //! [`device`] is the only file that calls the kernel by `ioctl`. Nothing here waits for a frame.
 
 mod device;
-mod header;
 mod netns;
 mod rx;
 mod tx;

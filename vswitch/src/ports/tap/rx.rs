@@ -17,7 +17,8 @@ use strowger_packet::{
     frame::HEAD,
 };
 
-use super::{MAX_FRAME, Queue, header};
+use super::{MAX_FRAME, Queue};
+use crate::ports::vnet;
 
 /// Tails begin at multiples of this, so that two of them share no cache line.
 const ALIGN: usize = 64;
@@ -96,13 +97,13 @@ impl RxQueue {
         let Some(room) = self.buffer.as_mut_slice().get_mut(used..used + MAX_FRAME) else {
             return Err(Errno::AGAIN);
         };
-        let mut vnet = [0; header::HEADER];
+        let mut vnet = [0; vnet::HEADER];
         let parts = &mut [
             IoSliceMut::new(&mut vnet),
             IoSliceMut::new(frame.head_room()),
             IoSliceMut::new(room),
         ];
-        let len = rustix::io::readv(&self.queue.file, parts)?.saturating_sub(header::HEADER);
+        let len = rustix::io::readv(&self.queue.file, parts)?.saturating_sub(vnet::HEADER);
         let tail = len.saturating_sub(HEAD);
         if tail >= MAX_FRAME {
             return Ok(None);
@@ -119,7 +120,7 @@ impl RxQueue {
             segments.push(segment);
             frame.set_tail(first as u16, 1, tail as u32);
         }
-        frame.claims = Some(header::decode(vnet));
+        frame.claims = Some(vnet::decode(vnet));
         batch.commit();
         Ok(Some(tail))
     }

@@ -8,7 +8,8 @@ use std::{
 
 use strowger_packet::{Batch, DropReason, FrameRef, Lost, counters::Shard};
 
-use super::{Queue, header};
+use super::Queue;
+use crate::ports::vnet;
 
 /// How often a frame is offered again to a full socket before it is dropped.
 const RETRIES: usize = 4;
@@ -77,7 +78,7 @@ impl TxQueue {
             return Err(DropReason::PortDown);
         }
         let frame = batch.frame(at);
-        let vnet = header::encode(frame.offload);
+        let vnet = vnet::encode(frame.offload);
         let head = [IoSlice::new(&vnet), IoSlice::new(frame.head())];
         let mut tries = 0;
         loop {

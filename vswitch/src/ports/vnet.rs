@@ -9,11 +9,19 @@
 //! | 6..8 | `csum_start` | |
 //! | 8..10 | `csum_offset` | |
 //! | 10..12 | `num_buffers` | the kernel neither reads nor fills it |
+//!
+//! A TAP interface has all of it, a packet socket has it without the last field, in the machine's byte order, which is
+//! taken to be little-endian.
 
 use strowger_packet::{GsoKind, Offload, claims::Claims};
 
 /// Bytes of the header.
 pub(super) const HEADER: usize = 12;
+/// Without `num_buffers`.
+pub(super) const SHORT: usize = 10;
+
+const _: () =
+    assert!(cfg!(target_endian = "little"), "packet sockets speak the machine's byte order");
 
 const NEEDS_CSUM: u8 = 1;
 const GSO_TCPV4: u8 = 1;
