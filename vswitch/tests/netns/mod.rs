@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod raw;
+
 use std::{
     fs::File,
     os::fd::AsFd,
@@ -150,4 +152,30 @@ pub(crate) fn ip<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(words: &[S]) -> St
     let output = Command::new("ip").args(words).output().expect("iproute2 is installed");
     assert!(output.status.success(), "ip {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+impl Namespace {
+    /// Joins this namespace and another one by a pair of interfaces, both set up, without IPv6 at the far end so that it
+    /// says nothing by itself.
+    pub(crate) fn join(&self, near: &str, other: &Self, far: &str) {
+        // `ip` finds a namespace by the number of a process or thread in it.
+        let thread = other.thread_number();
+        self.ip(&["link", "add", near, "type", "veth", "peer", "name", far, "netns", &thread]);
+        let quiet = format!("/proc/sys/net/ipv6/conf/{far}/disable_ipv6");
+        other.within(move || std::fs::write(quiet, "1").unwrap());
+        other.ip(&["link", "set", far, "up"]);
+        self.ip(&["link", "set", near, "up"]);
+    }
+
+    /// The number of the thread that holds it.
+    pub(crate) fn thread_number(&self) -> String {
+        let path = self.path.to_str().unwrap();
+        path.split('/').nth(4).unwrap().to_owned()
+    }
+
+    /// What a file says to whoever is inside.
+    pub(crate) fn read(&self, path: &str) -> String {
+        let path = path.to_owned();
+        self.within(move || std::fs::read_to_string(path).unwrap()).trim().to_owned()
+    }
 }

@@ -4,12 +4,16 @@
 //! then asks how the interfaces that it concerns are *now*: a message tells that something happened, never what is to
 //! be done, so that it does no harm if messages come late, twice, or were lost.
 //!
-//! Opening and dropping a port do the same under the same lock, in the thread that does them.
+//! It also opens and closes the ports, while whoever asks for it waits: so everything happens in one order, and in one
+//! network namespace, to which the files under /proc/sys/net belong that the thread reads and writes.
 
 use std::{
-    fmt, io,
+    io,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        mpsc::{self, Receiver, Sender, TryRecvError},
+    },
     thread::JoinHandle,
 };
 
@@ -52,7 +56,8 @@ impl Dev {
             link: Arc::default(),
             error: Mutex::default(),
         });
-        lock(&follower.state).add(&port)?;
+        let added = follower.ask(|reply| Command::Add(port.clone(), reply));
+        added.map_err(DevError::kernel("open the port"))??;
         Ok(Self { port, follower })
     }
 
@@ -71,7 +76,9 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        lock(&self.follower.state).remove(&self.port);
+        if let Err(error) = self.follower.ask(|reply| Command::Remove(self.port.clone(), reply)) {
+            error!("port {}: was not closed: {error}", self.port.config.port);
+        }
     }
 }
 
@@ -94,17 +101,21 @@ struct Port {
     error: Mutex<Option<String>>,
 }
 
-/// Its thread, and what the thread works on.
-struct Follower {
-    state: Arc<Mutex<State>>,
-    stop: OwnedFd,
-    thread: Option<JoinHandle<()>>,
+/// What the thread is asked to do.
+#[derive(Debug)]
+enum Command {
+    Add(Arc<Port>, Sender<Result<(), DevError>>),
+    Remove(Arc<Port>, Sender<()>),
 }
 
-impl fmt::Debug for Follower {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Follower").finish_non_exhaustive()
-    }
+/// The thread. It ends when the last port has gone.
+#[derive(Debug)]
+struct Follower {
+    /// Not there while it ends.
+    commands: Option<Sender<Command>>,
+    /// Becomes readable when there is a command.
+    wake: OwnedFd,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Follower {
@@ -123,84 +134,102 @@ impl Follower {
     }
 
     fn start() -> io::Result<Self> {
-        let (events, losses) = (Events::open()?, Losses::open()?);
-        let state = Arc::new(Mutex::new(State { kernel: Kernel::open()?, ports: Vec::new() }));
-        let stop = eventfd(0, EventfdFlags::CLOEXEC)?;
-        let (own, stopped) = (state.clone(), stop.try_clone()?);
-        let thread = std::thread::Builder::new()
-            .name("dev-ports".into())
-            .spawn(move || follow(&own, events, losses, &stopped))?;
-        Ok(Self { state, stop, thread: Some(thread) })
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let (wake, (sender, commands)) = (eventfd(0, flags)?, mpsc::channel());
+        let work = Work {
+            events: Events::open()?,
+            losses: Losses::open()?,
+            kernel: Kernel::open()?,
+            wake: wake.try_clone()?,
+            commands,
+            ports: Vec::new(),
+        };
+        let thread =
+            std::thread::Builder::new().name("dev-ports".into()).spawn(move || work.run())?;
+        Ok(Self { commands: Some(sender), wake, thread: Some(thread) })
+    }
+
+    /// Has the thread do something, and waits until it is done.
+    fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> io::Result<T> {
+        let ended = || io::Error::other("the thread that follows interfaces has ended");
+        let (reply, answer) = mpsc::channel();
+        let commands = self.commands.as_ref().ok_or_else(ended)?;
+        commands.send(command(reply)).map_err(|_| ended())?;
+        self.wake()?;
+        answer.recv().map_err(|_| ended())
+    }
+
+    fn wake(&self) -> io::Result<()> {
+        rustix::io::write(&self.wake, &1u64.to_ne_bytes())?;
+        Ok(())
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        // Cannot fail: the counter is at 0.
-        let _ = rustix::io::write(&self.stop, &1u64.to_ne_bytes());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        self.commands = None;
+        let woken = self.wake();
+        if let Err(error) = woken {
+            error!("cannot end the thread that follows interfaces: {error}");
+        } else if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             error!("the thread that follows interfaces ended by a panic");
         }
     }
 }
 
-/// The thread: hears what happened, and looks after the ports that it concerns.
-fn follow(state: &Mutex<State>, mut events: Events, mut losses: Losses, stop: &OwnedFd) {
-    loop {
-        let mut fds = [
-            PollFd::from_borrowed_fd(events.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(losses.as_fd(), PollFlags::IN),
-            PollFd::new(stop, PollFlags::IN),
-        ];
-        match poll(&mut fds, None) {
-            Ok(_) if !fds[2].revents().is_empty() => return,
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => {
+/// What the thread works on.
+#[derive(Debug)]
+struct Work {
+    events: Events,
+    losses: Losses,
+    kernel: Kernel,
+    wake: OwnedFd,
+    commands: Receiver<Command>,
+    ports: Vec<Followed>,
+}
+
+impl Work {
+    fn run(mut self) {
+        loop {
+            let mut fds = [&self.events.as_fd(), &self.losses.as_fd(), &self.wake.as_fd()]
+                .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN));
+            if let Err(error) = rustix::io::retry_on_intr(|| poll(&mut fds, None)) {
                 // Cannot happen with descriptors of our own.
                 error!("cannot wait for what becomes of interfaces any more: {error}");
                 return;
             }
+            self.hear();
+            // Fails only if nobody woke it.
+            let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+            loop {
+                // Who asked may have given up only by ending.
+                match self.commands.try_recv() {
+                    Ok(Command::Add(port, reply)) => drop(reply.send(self.add(&port))),
+                    Ok(Command::Remove(port, reply)) => drop(reply.send(self.remove(&port))),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
         }
-        let mut changed: Vec<Interface> = Vec::new();
-        let mut all = events.hear(|interface| changed.push(interface)) == Heard::NotEverything;
-        let mut opened: Vec<String> = Vec::new();
-        all |= losses.hear(|interface| opened.push(interface.to_owned())) == Heard::NotEverything;
-        let mut state = lock(state);
-        let State { kernel, ports } = &mut *state;
-        for followed in ports {
+    }
+
+    /// Looks after the ports that something happened to.
+    fn hear(&mut self) {
+        let (mut changed, mut opened): (Vec<Interface>, Vec<String>) = Default::default();
+        let mut all = self.events.hear(|interface| changed.push(interface)) == Heard::NotEverything;
+        all |=
+            self.losses.hear(|interface| opened.push(interface.to_owned())) == Heard::NotEverything;
+        for followed in &mut self.ports {
             let name = &followed.port.config.interface;
             let concerns = |interface: &Interface| {
                 interface.name == *name || followed.is_attached_to(interface.index)
             };
             if all || changed.iter().any(concerns) || opened.contains(name) {
-                followed.look(kernel);
+                followed.look(&mut self.kernel);
             }
         }
     }
-}
 
-/// All ports of the namespace.
-#[derive(Debug)]
-struct State {
-    kernel: Kernel,
-    ports: Vec<Followed>,
-}
-
-/// A port, and its interface if it is there.
-#[derive(Debug)]
-struct Followed {
-    port: Arc<Port>,
-    attached: Option<Attached>,
-}
-
-/// What the switch has of an interface.
-#[derive(Clone, Copy, Debug)]
-struct Attached {
-    index: u32,
-    before: Before,
-}
-
-impl State {
     fn add(&mut self, port: &Arc<Port>) -> Result<(), DevError> {
         let mut followed = Followed { port: port.clone(), attached: None };
         match followed.reconcile(&mut self.kernel) {
@@ -219,6 +248,20 @@ impl State {
             self.kernel.reopen(&port.config.interface, before);
         }
     }
+}
+
+/// A port, and its interface if it is there.
+#[derive(Debug)]
+struct Followed {
+    port: Arc<Port>,
+    attached: Option<Attached>,
+}
+
+/// What the switch has of an interface.
+#[derive(Clone, Copy, Debug)]
+struct Attached {
+    index: u32,
+    before: Before,
 }
 
 impl Followed {

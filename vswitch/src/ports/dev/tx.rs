@@ -8,7 +8,7 @@ use std::{
 
 use strowger_guestmem::{MAX_MESSAGES, Messages, Sending};
 use strowger_packet::{
-    Batch, DropReason, Frame, FrameRef, batch::MAX_SEGMENTS, counters::Shard, ethernet,
+    Batch, DropReason, Frame, FrameRef, Lost, batch::MAX_SEGMENTS, counters::Shard, ethernet,
 };
 
 use super::Link;
