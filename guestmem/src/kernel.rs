@@ -39,9 +39,12 @@ impl KernelMemory {
     #[must_use]
     pub fn word(&self, offset: usize) -> Option<&AtomicU32> {
         let at = self.within(offset, 4)?.cast::<AtomicU32>();
+        if !at.is_aligned() {
+            return None;
+        }
         // SAFETY: four bytes that stay mapped as long as `self` is borrowed, aligned as was just asked, and that
         // both sides access atomically.
-        at.is_aligned().then(|| unsafe { at.as_ref() })
+        Some(unsafe { at.as_ref() })
     }
 
     /// `len` bytes from `offset`. `None` if they are not all within.

@@ -205,7 +205,10 @@ impl Work {
                 // Who asked may have given up only by ending.
                 match self.commands.try_recv() {
                     Ok(Command::Add(port, reply)) => drop(reply.send(self.add(&port))),
-                    Ok(Command::Remove(port, reply)) => drop(reply.send(self.remove(&port))),
+                    Ok(Command::Remove(port, reply)) => {
+                        self.remove(&port);
+                        drop(reply.send(()));
+                    }
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return,
                 }

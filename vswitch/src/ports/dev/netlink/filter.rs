@@ -98,7 +98,7 @@ impl Filter {
         let closed = Message::new(NEW_CHAIN, CREATE, &NETDEV)
             .with_text(chain::TABLE, &name)
             .with_text(chain::NAME, CHAIN)
-            .with_nested(chain::HOOK, hook)
+            .with_nested(chain::HOOK, &hook)
             .with(chain::POLICY, &chain::DROP.to_be_bytes())
             .with_text(chain::TYPE, "filter");
         let new = Message::new(NEW_TABLE, CREATE, &NETDEV)

@@ -66,7 +66,7 @@ impl Message {
     }
 
     /// Appends attributes in an attribute.
-    fn with_nested(self, kind: u16, inner: Self) -> Self {
+    fn with_nested(self, kind: u16, inner: &Self) -> Self {
         self.with(kind | NESTED, inner.0.get(HEADER..).unwrap_or_default())
     }
 
@@ -241,7 +241,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let inner = Message::inner().with(1, &7u32.to_be_bytes());
-        let message = Message::new(30, CREATE, &[9; 4]).with_text(3, "veth0").with_nested(4, inner);
+        let message =
+            Message::new(30, CREATE, &[9; 4]).with_text(3, "veth0").with_nested(4, &inner);
         let mut bytes = message.finish(5);
         bytes.extend(Message::new(31, 0, &[]).finish(6));
         let all: Vec<_> = messages(&bytes).collect();
