@@ -51,10 +51,13 @@ bench:
 build:
 	cargo build --release -p strowger-vswitch --bin strowger
 
-# `make build` as yourself, then `sudo make install`: root needs no Rust if it is built.
-install:
-	@if [ -n "$(BINARY)" ]; then scripts/install.sh install "$(BINARY)"; \
-	else { [ -x "$(RELEASE)" ] || $(MAKE) build; } && scripts/install.sh install "$(RELEASE)"; fi
+# `make build` as yourself, then `sudo make install`: root needs no Rust if it is built of these sources.
+install: $(if $(BINARY),,$(RELEASE))
+	@scripts/install.sh install "$(or $(BINARY),$(RELEASE))"
+
+$(RELEASE): $(wildcard Cargo.* */Cargo.toml) $(shell find guestmem packet vhost vswitch -path '*/src/*' -type f)
+	$(MAKE) build
+	@touch $@
 
 uninstall:
 	@scripts/install.sh uninstall

@@ -13,7 +13,7 @@ done
 
 version=$("$binary" --version | awk '{ print $2 }')
 architecture=$(dpkg --print-architecture)
-: "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
+: "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}"
 : "${MAINTAINER:=The Strowger contributors <strowger@localhost>}"
 export SOURCE_DATE_EPOCH
 
