@@ -18,6 +18,15 @@ pub const MAX_SEGMENTS: usize = 4096;
 #[repr(transparent)]
 pub struct FrameRef(u16);
 
+impl FrameRef {
+    /// Which frame of its batch: those received come first, in order, then forks.
+    #[inline]
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// Frames that a tx queue dropped, and why: for who wants to know more than the counters say.
 pub type Lost = Vec<(FrameRef, DropReason)>;
 
@@ -108,7 +117,7 @@ impl Batch {
 
     /// The references of all frames received, in order.
     #[inline]
-    pub fn received(&self) -> impl ExactSizeIterator<Item = FrameRef> + use<> {
+    pub fn received(&self) -> impl ExactSizeIterator<Item = FrameRef> + Clone + use<> {
         (0..self.received).map(|index| FrameRef(index as u16))
     }
 

@@ -6,6 +6,7 @@
 //! * [`rates`]: limits of a port: policing what comes in, shaping what goes out.
 //! * [`snapshot`]: the immutable whole that workers read.
 //! * [`ports`]: every kind of port behind one pair of types.
+//! * [`capture`]: frames and drops of ports as pcapng, beside the traffic.
 //! * [`vlan`]: which VLAN a frame is in, and how it leaves.
 //! * [`config`]: what the switch is told to be.
 //! * [`cli`]: the command line.
@@ -20,6 +21,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use strowger_packet::{PortCounters, PortId};
 
+use crate::capture::tap::Taps;
 use crate::ports::TxSlots;
 use crate::rates::{Shaper, TokenBucket};
 use crate::tables::mac::MacTable;
@@ -52,6 +53,8 @@ pub struct Extras {
     /// Holds what leaves by the port back to its rate. Of two entries of one port, one after the other, both should
     /// have the same queue ([`Shaper::with_limit`]).
     pub shaper: Option<Arc<Shaper>>,
+    /// Who captures the port, if anyone does.
+    pub taps: Option<Taps>,
 }
 
 /// A bridge as workers see it.
@@ -154,6 +157,15 @@ impl Snapshot {
                 members.push(id);
             }
         });
+        true
+    }
+
+    /// Has a port captured by these, or by nobody. Flows that are known stay known. `false` if there is no such port.
+    pub fn set_taps(&mut self, id: PortId, taps: Option<Taps>) -> bool {
+        match self.ports.get_mut(id.0 as usize) {
+            Some(Some(port)) => Arc::make_mut(port).extras.taps = taps,
+            _ => return false,
+        }
         true
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Run<'a> {
 pub(super) fn execute(program: &Program, batch: &mut Batch, run: &Run<'_>, sink: &mut Sink<'_>) {
     match program {
         Program::Output(port) => sink.output(*port, run.frames, run.keys),
-        Program::Drop(reason) => sink.drop(*reason, run.frames.len()),
+        Program::Drop(reason) => sink.drop(*reason, run.frames),
         Program::Ops(ops) if ops.has_only_outputs() => {
             for op in ops.as_slice() {
                 if let Op::Output(port) = *op {
@@ -31,7 +31,7 @@ pub(super) fn execute(program: &Program, batch: &mut Batch, run: &Run<'_>, sink:
         Program::Ops(ops) => {
             for (frame, key) in run.frames.iter().zip(run.keys) {
                 if let Err(reason) = execute_one(ops, batch, (*frame, key), sink) {
-                    sink.drop(reason, 1);
+                    sink.drop(reason, std::slice::from_ref(frame));
                 }
             }
         }

@@ -12,7 +12,10 @@
 //! A port with a policer loses what exceeds its rate before anything else is done with it; what leaves by a port with
 //! a shaper may wait there, and is sent by [`drain`](Pipeline::drain).
 //!
-//! May call `tables`, `rates`, `ports` and `snapshot`. Knows nothing of threads.
+//! A port that is captured has taps, which see what came in before anything is done with it, what was dropped and why,
+//! and what was handed to it.
+//!
+//! May call `tables`, `rates`, `ports`, `capture::tap` and `snapshot`. Knows nothing of threads.
 
 mod budget;
 pub mod cache;
@@ -23,17 +26,17 @@ mod outputs;
 mod shaping;
 
 use strowger_packet::batch::MAX_FRAMES;
-use strowger_packet::counters::Shard;
 use strowger_packet::key::extract_into;
 use strowger_packet::{Batch, DropReason, FlowKey, FrameRef, Mask, PortId};
 
+use crate::capture::tap;
 use crate::snapshot::{BridgeEntry, PortEntry, Snapshot};
 use crate::tables::mac::{Learned, Seconds};
 use crate::tables::translate::{FdbView, Translation, translate};
 use budget::Budgets;
 use cache::{Cache, CacheLimits, CacheStatistics, Cached, FlowId, Source};
 use execute::Run;
-use outputs::Outputs;
+use outputs::{Ingress, Outputs};
 use shaping::Backlogs;
 
 pub use budget::TRANSLATIONS_A_MILLISECOND;
@@ -95,7 +98,7 @@ struct Context<'a> {
     port: &'a PortEntry,
     bridge: &'a BridgeEntry,
     snapshot: &'a Snapshot,
-    counters: &'a Shard,
+    ingress: Ingress<'a>,
     /// The MAC table's changes, read before what is looked up.
     changes: u64,
     now: Moment,
@@ -156,29 +159,31 @@ impl Pipeline {
     ) {
         let Some(port) = snapshot.port(ingress) else { return };
         let Some(bridge) = snapshot.bridge(port.bridge) else { return };
-        let context = Context {
-            port,
-            bridge,
-            snapshot,
-            counters: port.counters.shard(self.worker),
-            changes: bridge.stations.changes(),
-            now,
-        };
+        let taps = port.extras.taps.as_deref();
+        let fates = taps.map(|taps| tap::received(taps, batch, self.worker));
+        let ingress = Ingress::new(port.counters.shard(self.worker), fates.as_ref());
+        let context =
+            Context { port, bridge, snapshot, ingress, changes: bridge.stations.changes(), now };
         let all = batch.received();
         let frames = match &port.extras.policer {
-            None => self.extract(batch, all, context.counters),
+            None => self.extract(batch, all, ingress),
             Some(policer) => {
                 let conforming = policer.conforming(batch, now);
-                let few = all.enumerate().filter(|&(number, _)| conforming >> number & 1 == 1);
-                let few = few.map(|(_, at)| at);
-                let policed = batch.len() - conforming.count_ones() as usize;
-                context.counters.drop(DropReason::Policed, policed);
-                self.extract(batch, few, context.counters)
+                let which = |conforms| {
+                    let all = all.clone().enumerate();
+                    let some = all.filter(move |&(number, _)| conforming >> number & 1 == conforms);
+                    some.map(|(_, at)| at)
+                };
+                ingress.drop_each(DropReason::Policed, which(0));
+                self.extract(batch, which(1), ingress)
             }
         };
         self.counted.frames += frames as u64;
         self.lookup(frames);
         self.execute(batch, frames, context);
+        if let Some((taps, fates)) = taps.zip(fates.as_ref()) {
+            tap::settled(taps, fates, self.worker);
+        }
         self.outputs.flush(batch, snapshot, &mut self.backlogs, (self.worker, now));
     }
 
@@ -206,7 +211,7 @@ impl Pipeline {
         &mut self,
         batch: &mut Batch,
         which: impl Iterator<Item = FrameRef>,
-        counters: &Shard,
+        ingress: Ingress<'_>,
     ) -> usize {
         self.frames.clear();
         for at in which {
@@ -214,7 +219,7 @@ impl Pipeline {
             let Some(place) = self.keys.get_mut(self.frames.len()) else { break };
             match extract_into(batch.frame_mut(at), place) {
                 Ok(()) => self.frames.push(at),
-                Err(reason) => counters.drop(reason, 1),
+                Err(reason) => ingress.drop(reason, &[at]),
             }
         }
         self.frames.len()
@@ -294,12 +299,11 @@ impl Pipeline {
         let bytes = frames.iter().map(|&at| batch.frame(at).len()).sum();
         self.cache.count(flow, frames.len(), bytes);
         let run = Run { frames, keys: &self.keys[range] };
-        let counters = context.counters;
         execute::execute(
             self.cache.program(flow),
             batch,
             &run,
-            &mut self.outputs.for_batch(context.snapshot, counters),
+            &mut self.outputs.for_batch(context.snapshot, context.ingress),
         );
     }
 
@@ -344,7 +348,8 @@ impl Pipeline {
             return Some(flow);
         }
         if !self.budgets.take(context.port.id, context.now) {
-            context.counters.drop(DropReason::TranslationBudget, 1);
+            let frame = self.frames.get(at..=at).unwrap_or_default();
+            context.ingress.drop(DropReason::TranslationBudget, frame);
             return None;
         }
         self.counted.translations += 1;

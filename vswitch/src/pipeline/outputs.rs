@@ -1,17 +1,20 @@
 //! Which frames of a batch go to which tx queue; one `tx_burst` for each queue at the end.
 
 use strowger_packet::counters::Shard;
-use strowger_packet::{Batch, DropReason, FlowKey, FrameRef, PortId};
+use strowger_packet::{Batch, DropReason, FlowKey, FrameRef, Lost, PortId};
 
 use super::Moment;
 use super::shaping::Backlogs;
-use crate::snapshot::Snapshot;
+use crate::capture::tap::{self, Fates};
+use crate::snapshot::{PortEntry, Snapshot};
 
 /// The outputs of one batch, port by port. The lists keep their room from batch to batch.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
     ports: Vec<PortOutputs>,
     touched: Vec<PortId>,
+    /// Room for what a captured port loses.
+    lost: Lost,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +31,43 @@ struct PortOutputs {
 pub(super) struct Sink<'a> {
     outputs: &'a mut Outputs,
     snapshot: &'a Snapshot,
-    ingress: &'a Shard,
+    ingress: Ingress<'a>,
+}
+
+/// Where the drops of a batch are counted: the port that it came in by.
+#[derive(Clone, Copy)]
+pub(super) struct Ingress<'a> {
+    counters: &'a Shard,
+    /// If that port is captured.
+    fates: Option<&'a Fates>,
+}
+
+impl<'a> Ingress<'a> {
+    #[inline]
+    pub(super) fn new(counters: &'a Shard, fates: Option<&'a Fates>) -> Self {
+        Self { counters, fates }
+    }
+
+    /// Drops frames for a reason.
+    #[inline]
+    pub(super) fn drop(self, reason: DropReason, frames: &[FrameRef]) {
+        self.counters.drop(reason, frames.len());
+        if let Some(fates) = self.fates {
+            fates.drop(reason, frames);
+        }
+    }
+
+    /// The same for frames that are not beside each other.
+    pub(super) fn drop_each(self, reason: DropReason, frames: impl Iterator<Item = FrameRef>) {
+        let mut count = 0;
+        for at in frames {
+            count += 1;
+            if let Some(fates) = self.fates {
+                fates.drop(reason, &[at]);
+            }
+        }
+        self.counters.drop(reason, count);
+    }
 }
 
 impl Outputs {
@@ -36,7 +75,7 @@ impl Outputs {
     pub(super) fn for_batch<'a>(
         &'a mut self,
         snapshot: &'a Snapshot,
-        ingress: &'a Shard,
+        ingress: Ingress<'a>,
     ) -> Sink<'a> {
         Sink { outputs: self, snapshot, ingress }
     }
@@ -62,14 +101,7 @@ impl Outputs {
                         frames.clear();
                         continue;
                     }
-                    let counters = port.counters.shard(worker);
-                    let sent = port.tx.with(pair, |queue| {
-                        queue.tx_burst(batch, frames, counters, None);
-                        queue.notify();
-                    });
-                    if sent.is_none() {
-                        counters.drop(DropReason::PortDown, frames.len());
-                    }
+                    transmit(port, pair, (batch, frames), &mut self.lost, worker);
                 }
                 frames.clear();
             }
@@ -102,10 +134,50 @@ impl Outputs {
     }
 }
 
+/// Gives frames to a queue of a port, and to who captures the port. `lost` is room that is used again and again.
+#[inline]
+pub(super) fn transmit(
+    port: &PortEntry,
+    pair: usize,
+    (batch, frames): (&Batch, &[FrameRef]),
+    lost: &mut Lost,
+    worker: usize,
+) {
+    let counters = port.counters.shard(worker);
+    let taps = port.extras.taps.as_deref();
+    lost.clear();
+    let sent = port.tx.with(pair, |queue| {
+        queue.tx_burst(batch, frames, counters, taps.is_some().then_some(&mut *lost));
+        queue.notify();
+    });
+    match (sent, taps) {
+        (None, _) => lose(port, DropReason::PortDown, (batch, frames), lost, worker),
+        (Some(()), Some(taps)) => tap::sent(taps, batch, frames, lost, worker),
+        (Some(()), None) => {}
+    }
+}
+
+/// Drops frames that were meant for a port, and tells who captures it.
+#[cold]
+pub(super) fn lose(
+    port: &PortEntry,
+    reason: DropReason,
+    (batch, frames): (&Batch, &[FrameRef]),
+    lost: &mut Lost,
+    worker: usize,
+) {
+    port.counters.shard(worker).drop(reason, frames.len());
+    if let Some(taps) = port.extras.taps.as_deref() {
+        lost.clear();
+        lost.extend(frames.iter().map(|&at| (at, reason)));
+        tap::sent(taps, batch, frames, lost, worker);
+    }
+}
+
 impl Sink<'_> {
     /// Drops frames for a reason, counted on the port that they came in by.
     #[inline]
-    pub(super) fn drop(&mut self, reason: DropReason, frames: usize) {
+    pub(super) fn drop(&mut self, reason: DropReason, frames: &[FrameRef]) {
         self.ingress.drop(reason, frames);
     }
 
@@ -114,7 +186,7 @@ impl Sink<'_> {
     pub(super) fn output(&mut self, port: PortId, frames: &[FrameRef], keys: &[FlowKey]) {
         let Some(outputs) = self.outputs.port(port, self.snapshot) else {
             // Programs name ports of the snapshot that they were translated with, and are current.
-            self.ingress.drop(DropReason::NoReceiver, frames.len());
+            self.ingress.drop(DropReason::NoReceiver, frames);
             return;
         };
         if outputs.started.count_ones() <= 1 {

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use strowger_packet::{Batch, DropReason, FrameRef};
+use strowger_packet::{Batch, DropReason, FrameRef, Lost};
 
 use super::Moment;
+use super::outputs::{lose, transmit};
 use crate::rates::Shaper;
 use crate::snapshot::{PortEntry, Snapshot};
 
@@ -18,6 +19,8 @@ pub(super) struct Backlogs {
     /// Where waiting frames are lent to. Made when first needed.
     batch: Option<Box<Batch>>,
     frames: Vec<FrameRef>,
+    /// Room for what a captured port loses.
+    lost: Lost,
 }
 
 #[derive(Debug)]
@@ -46,19 +49,20 @@ impl Backlogs {
         batch: &Batch,
         (worker, now): (usize, Moment),
     ) {
-        let counters = port.counters.shard(worker);
+        let lost = &mut self.lost;
         if port.tx.started() == 0 {
-            counters.drop(DropReason::PortDown, frames.len());
+            lose(port, DropReason::PortDown, (batch, frames), lost, worker);
             return;
         }
         let mut turn = shaper.turn(now);
         let (pass, rest) = frames.split_at(turn.pass(batch, frames));
         if !pass.is_empty() {
-            deliver(port, pair, batch, pass, worker);
+            transmit(port, pair, (batch, pass), lost, worker);
         }
-        let held = rest.iter().filter(|&&at| turn.hold(batch, at, pair)).count();
-        if held < rest.len() {
-            counters.drop(DropReason::ShaperFull, rest.len() - held);
+        self.frames.clear();
+        self.frames.extend(rest.iter().filter(|&&at| !turn.hold(batch, at, pair)));
+        if !self.frames.is_empty() {
+            lose(port, DropReason::ShaperFull, (batch, &self.frames), lost, worker);
         }
         if turn.become_drainer(worker) {
             let due = turn.due().unwrap_or(now);
@@ -80,7 +84,7 @@ impl Backlogs {
 
     /// Sends what waits and may go, at most a batch a port. Returns how many frames that were.
     pub(super) fn drain(&mut self, snapshot: &Snapshot, worker: usize, now: Moment) -> usize {
-        let Self { ports, batch, frames } = self;
+        let Self { ports, batch, frames, lost } = self;
         let batch = batch.get_or_insert_default();
         let mut sent = 0;
         ports.retain_mut(|waiting| {
@@ -90,7 +94,9 @@ impl Backlogs {
             }
             let Waiting { entry, shaper, due } = waiting;
             let mut turn = shaper.turn(now);
-            if fate == Fate::Gone || entry.tx.started() == 0 {
+            // Who captures the port wants to see them: they go the way of what is sent, to a queue that is not there.
+            let unseen = entry.extras.taps.is_none() && entry.tx.started() == 0;
+            if fate == Fate::Gone || unseen {
                 entry.counters.shard(worker).drop(DropReason::PortDown, turn.forget_all());
             } else {
                 sent += turn.drain(batch, fate == Fate::Shaped, |batch, pair| {
@@ -102,7 +108,7 @@ impl Backlogs {
                         1 => pair,
                         _ => started.trailing_zeros() as usize % 64,
                     };
-                    deliver(entry, pair, batch, frames, worker);
+                    transmit(entry, pair, (batch, frames), lost, worker);
                 });
             }
             match turn.due() {
@@ -137,16 +143,5 @@ impl Waiting {
             }
             _ => Fate::Unlimited,
         }
-    }
-}
-
-fn deliver(port: &PortEntry, pair: usize, batch: &Batch, frames: &[FrameRef], worker: usize) {
-    let counters = port.counters.shard(worker);
-    let sent = port.tx.with(pair, |queue| {
-        queue.tx_burst(batch, frames, counters, None);
-        queue.notify();
-    });
-    if sent.is_none() {
-        counters.drop(DropReason::PortDown, frames.len());
     }
 }
