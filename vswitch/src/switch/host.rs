@@ -1,4 +1,5 @@
-//! What a vhost-user port asks of the switch, answered by the engine and the port's own tx slots.
+//! What a port asks of the switch that starts and stops its queues by itself, answered by the engine and the port's own
+//! tx slots.
 
 use std::sync::Arc;
 
@@ -8,11 +9,11 @@ use tracing::{info, warn};
 
 use crate::{
     engine::{Engine, clock},
-    ports::{RxQueue, TxQueue},
+    ports::{RxQueue, TxQueue, dev},
     snapshot::PortEntry,
 };
 
-/// The switch as one vhost-user port sees it.
+/// The switch as one port sees it.
 #[derive(Debug)]
 pub(super) struct PortHost {
     entry: Arc<PortEntry>,
@@ -22,6 +23,28 @@ pub(super) struct PortHost {
 impl PortHost {
     pub(super) fn new(entry: Arc<PortEntry>, engine: Arc<Engine>) -> Self {
         Self { entry, engine }
+    }
+
+    fn start(&self, queue: TxQueue) {
+        if let Some(refused) = self.entry.tx.start(queue) {
+            warn!(
+                "port {}: queue pair {} has no place or was started twice",
+                self.entry.name,
+                refused.pair()
+            );
+        }
+    }
+}
+
+impl dev::Host for PortHost {
+    fn start(&self, rx: dev::RxQueue, tx: dev::TxQueue) {
+        self.start(TxQueue::Dev(tx));
+        self.engine.add_rx(self.entry.id, RxQueue::Dev(rx));
+    }
+
+    fn stop(&self, pair: u16) {
+        drop(self.engine.remove_rx(self.entry.id, pair));
+        drop(self.entry.tx.stop(pair));
     }
 }
 
@@ -38,13 +61,7 @@ impl vhost::Host for PortHost {
     }
 
     fn start_tx(&self, queue: vhost::TxQueue) {
-        if let Some(refused) = self.entry.tx.start(TxQueue::Vhost(queue)) {
-            warn!(
-                "port {}: queue pair {} has no place or was started twice",
-                self.entry.name,
-                refused.pair()
-            );
-        }
+        self.start(TxQueue::Vhost(queue));
     }
 
     fn stop_tx(&self, pair: u16) -> Option<vhost::TxQueue> {

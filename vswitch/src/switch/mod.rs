@@ -25,7 +25,7 @@ use crate::{
     config::{Config, ConfigError},
     control,
     engine::{Engine, EngineConfig, EngineError},
-    ports::{TxSlots, tap::TapError},
+    ports::{TxSlots, dev::DevError, tap::TapError},
     snapshot::{Extras, PortEntry, Snapshot},
     tables::mac::MacTable,
 };
@@ -49,13 +49,13 @@ pub enum StartError {
         /// The namespace's file.
         path: PathBuf,
     },
-    /// A kind of port that this build cannot open.
-    #[error("port {port}: {kind} ports are not supported yet")]
-    NotSupported {
+    /// A dev port did not open.
+    #[error("port {port}: {error}")]
+    Dev {
         /// The port.
         port: String,
-        /// Its kind.
-        kind: &'static str,
+        /// Why.
+        error: DevError,
     },
     /// The workers did not start.
     #[error(transparent)]

@@ -11,6 +11,7 @@ use crate::{
     engine::Engine,
     ports::{
         RxQueue, TxQueue,
+        dev::{Dev, DevConfig},
         tap::{Tap, TapConfig, TapError},
     },
     snapshot::PortEntry,
@@ -32,6 +33,8 @@ pub(super) enum Backing {
     Vhost(vhost::Port),
     /// An interface of the kernel, whose queues the workers have.
     Tap(TapPort),
+    /// An interface that the kernel had before; it gives its queues to the workers by itself.
+    Dev(Dev),
 }
 
 impl OpenPort {
@@ -62,7 +65,16 @@ impl OpenPort {
                 )
             }
             PortKind::Dev => {
-                return Err(StartError::NotSupported { port: name.to_owned(), kind });
+                let dev = DevConfig {
+                    port: name.to_owned(),
+                    interface: config.interface(name).unwrap_or(name).to_owned(),
+                    queues: config.queue_pairs(),
+                };
+                let host = PortHost::new(entry.clone(), engine.clone());
+                Backing::Dev(
+                    Dev::open(&dev, Arc::new(host))
+                        .map_err(|error| StartError::Dev { port: name.to_owned(), error })?,
+                )
             }
         };
         Ok(Self { entry, kind, backing })

@@ -83,6 +83,10 @@ fn shown(port: &OpenPort, snapshot: &Snapshot) -> Port {
         Backing::Tap(port) => {
             (port.tap.is_present(), port.pairs, Some(MacAddress(port.tap.mac()).to_string()))
         }
+        Backing::Dev(port) => {
+            let status = port.status();
+            (status.up, port.queue_pairs(), None)
+        }
     };
     let bridge = snapshot.bridge(entry.bridge).map(|bridge| bridge.name.clone());
     let mut shown = Port {
@@ -96,6 +100,15 @@ fn shown(port: &OpenPort, snapshot: &Snapshot) -> Port {
         mac,
         ..Port::default()
     };
+    if let Backing::Dev(port) = &port.backing {
+        let status = port.status();
+        shown.interface = Some(port.interface().to_owned());
+        shown.present = Some(status.present);
+        shown.link = Some(status.up);
+        shown.mtu = status.present.then_some(status.mtu);
+        shown.mac = status.present.then(|| MacAddress(status.mac).to_string());
+        shown.last_error = status.error;
+    }
     shown.count(&entry.counters.totals());
     shown
 }

@@ -8,6 +8,7 @@
 )]
 
 mod containers;
+mod devs;
 mod guests;
 mod life;
 #[path = "../netns/mod.rs"]

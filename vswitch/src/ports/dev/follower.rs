@@ -67,6 +67,12 @@ impl Dev {
         self.port.link.status(lock(&self.port.error).clone())
     }
 
+    /// The interface's name.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        &self.port.config.interface
+    }
+
     /// Queue pairs when the interface is there.
     #[must_use]
     pub fn queue_pairs(&self) -> u16 {
@@ -202,12 +208,14 @@ impl Work {
             // Fails only if nobody woke it.
             let _ = rustix::io::read(&self.wake, &mut [0; 8]);
             loop {
-                // Who asked may have given up only by ending.
                 match self.commands.try_recv() {
-                    Ok(Command::Add(port, reply)) => drop(reply.send(self.add(&port))),
+                    // Who asked waits for the answer, unless its thread has ended.
+                    Ok(Command::Add(port, reply)) => {
+                        let _ = reply.send(self.add(&port));
+                    }
                     Ok(Command::Remove(port, reply)) => {
                         self.remove(&port);
-                        drop(reply.send(()));
+                        let _ = reply.send(());
                     }
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return,
@@ -304,7 +312,8 @@ impl Followed {
                 }
                 return kernel.keep_closed(name, attached.before);
             }
-            info!("port {}: interface {name} is gone", config.port);
+            // Before the link is seen to be down.
+            self.refused(&DevError::Missing(name.to_owned()));
             self.detach();
         }
         let found = found.ok_or_else(|| DevError::Missing(name.to_owned()))?;
