@@ -24,7 +24,7 @@ use std::{
 
 use crate::{
     config::command::{Command, Output, Question},
-    control::{Drop, Request, Status, ask},
+    control::{Client, Drop, Status},
     switch::rundir::CONTROL_SOCKET,
 };
 use screen::{Colour, Look, Unwritten};
@@ -65,17 +65,15 @@ pub fn main() -> ExitCode {
 
 /// Asks a switch and shows what it says.
 fn answer(question: Question, rundir: &Path, output: Output) -> Result<(), String> {
-    let socket = rundir.join(CONTROL_SOCKET);
+    let client = Client::unix(rundir.join(CONTROL_SOCKET));
     let look = Look::of_stdout(Colour::Auto);
     let text = match question {
         Question::Status => {
-            let status: Status =
-                ask(&socket, Request::Status).map_err(|error| error.to_string())?;
+            let status: Status = client.get("/v1/status").map_err(|error| error.to_string())?;
             shown(&status, output, |status| show::status(status, &look))
         }
         Question::Drops => {
-            let drops: Vec<Drop> =
-                ask(&socket, Request::Drops).map_err(|error| error.to_string())?;
+            let drops: Vec<Drop> = client.get("/v1/drops").map_err(|error| error.to_string())?;
             shown(&drops, output, |drops| show::drops(drops, &look))
         }
     }?;

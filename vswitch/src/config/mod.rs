@@ -18,7 +18,7 @@ pub mod flags;
 pub mod keys;
 mod mirror;
 mod nearest;
-mod path;
+pub mod path;
 pub mod plan;
 pub mod port;
 pub mod restore;

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 /// Joins keys to a path. Those that a TOML file would quote are quoted.
-pub(super) fn join(parts: &[&str]) -> String {
+#[must_use]
+pub fn join(parts: &[&str]) -> String {
     let mut path = String::new();
     for part in parts.iter().filter(|part| !part.is_empty()) {
         push(&mut path, part);

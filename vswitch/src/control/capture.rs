@@ -71,6 +71,11 @@ impl CaptureSink {
 }
 
 impl CaptureStream {
+    /// Takes nothing more: what was sent before still comes, and then the end.
+    pub fn close(&mut self) {
+        self.0.close();
+    }
+
     /// The next piece; `None` at the end.
     pub async fn next(&mut self) -> Option<Bytes> {
         self.0.recv().await
@@ -103,6 +108,16 @@ mod tests {
         drop(sink);
         assert_eq!(stream.blocking_next().as_deref(), Some(&b"a"[..]));
         assert_eq!(stream.blocking_next().as_deref(), Some(&b"b"[..]));
+        assert_eq!(stream.blocking_next(), None);
+    }
+
+    #[test]
+    fn a_closed_stream_still_has_what_was_sent() {
+        let (sink, mut stream) = capture_stream(2);
+        assert_eq!(sink.send("a"), Ok(()));
+        stream.close();
+        assert_eq!(sink.try_send("b"), Err(SinkError::Closed));
+        assert_eq!(stream.blocking_next().as_deref(), Some(&b"a"[..]));
         assert_eq!(stream.blocking_next(), None);
     }
 

@@ -1,61 +1,51 @@
-//! How a running switch is asked for its state: a UNIX socket in the run directory.
+//! How a running switch is asked and changed: an HTTP API, its server and its client.
 //!
-//! A client sends one line, `{"command":"status"}` or `{"command":"drops"}`, and receives one JSON document:
-//! a [`Status`], a list of [`Drop`]s, or [`Refused`]. Then the connection ends. Only who may write to the socket
-//! (mode 0600) is answered; requests are bounded in bytes and in time.
+//! * [`Control`]: what the API asks of the switch; [`Refusal`]: why it does not do it.
+//! * [`report`]: the state of a switch as it is sent and shown; [`object`]: bridges, ports and mirrors one by one;
+//!   [`capture`]: a stream of frames.
+//! * [`api`]: the routes, and the OpenAPI document that describes them.
+//! * [`server`]: sockets, TLS, and the bounds of clients.
+//! * [`client`]: the asking side.
 //!
-//! Knows nothing of the running switch but the [`Source`] that it is given.
+//! Knows nothing of the running switch but the [`Control`] that it is given.
 
-mod capture;
-mod client;
+pub mod api;
+pub mod capture;
+pub mod client;
+pub mod object;
 mod refusal;
-mod report;
-mod server;
-mod text;
-
-use serde::{Deserialize, Serialize};
+pub mod report;
+pub mod server;
 
 pub use capture::{CaptureRequest, CaptureSink, CaptureStream, SinkError, capture_stream};
-pub use client::{AskError, ask};
+pub use client::{Client, ClientError};
+pub use object::Changes;
 pub use refusal::Refusal;
 pub use report::{
     Bridge, Cache, Drop, Mirror, Port, Process, Queue, State, Station, Status, Worker,
 };
 pub use server::{Server, ServerError};
-pub use text::{drops_table, status_tables};
 
-/// What a client sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "lowercase")]
-pub enum Request {
-    /// Answered by a [`Status`].
-    Status,
-    /// Answered by a list of [`Drop`]s.
-    Drops,
-}
+use crate::config::{Config, plan::Change};
 
-/// The answer to a request that was not understood.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
-    /// Why.
-    pub error: String,
-}
-
-/// Where the server has its answers from.
-pub trait Source: Send + 'static {
-    /// The whole state at this moment.
-    fn status(&self) -> Status;
-
-    /// What was dropped so far.
-    fn drops(&self) -> Vec<Drop> {
-        self.status().drops()
-    }
-}
+/// A change of a configuration.
+pub type Edit<'a> = &'a mut dyn FnMut(&mut Config) -> Result<(), Refusal>;
 
 /// The running switch as the API sees it. Methods may wait for each other's changes, never for a guest or a client.
 pub trait Control: Send + Sync + 'static {
     /// The whole state at this moment.
     fn status(&self) -> Status;
+
+    /// What it is told to be now.
+    fn config(&self) -> Config;
+
+    /// Makes it what `edit` makes of its configuration, and says what was done for it; with `dry_run` only what would
+    /// be. Changes are made one after the other, each as a whole: `edit` sees what the one before left.
+    ///
+    /// # Errors
+    /// What `edit` refuses, what is wrong with the configuration that comes of it, or why it cannot be. Nothing has
+    /// changed then.
+    fn change(&self, dry_run: bool, edit: Edit<'_>) -> Result<Vec<Change>, Refusal>;
 
     /// The stations that a bridge, or each, remembers.
     ///
@@ -75,7 +65,7 @@ pub trait Control: Send + Sync + 'static {
     /// If a port is not there, the filter is not understood, or there are too many captures.
     fn capture(&self, request: CaptureRequest) -> Result<CaptureStream, Refusal>;
 
-    /// Whether it forwards: all ports of its start were opened.
+    /// Whether it forwards: all ports of its start were opened. Waits for nothing.
     fn is_ready(&self) -> bool;
 
     /// What is logged: a level or directives, as in `info,strowger_vhost=debug`.

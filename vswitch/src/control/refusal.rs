@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::config::ConfigError;
+
 /// A refusal. Nothing has changed then. Each is one HTTP status.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
@@ -53,5 +55,12 @@ impl Refusal {
             Self::Invalid { key, .. } => key.as_deref(),
             _ => None,
         }
+    }
+}
+
+impl From<ConfigError> for Refusal {
+    fn from(error: ConfigError) -> Self {
+        let message = error.to_string();
+        Self::Invalid { key: Some(error.key).filter(|key| !key.is_empty()), message }
     }
 }

@@ -117,8 +117,8 @@ impl Switch {
             info!("port {name} is open");
         }
         let running = Arc::new(Mutex::new(running));
-        let server =
-            control::Server::start(&rundir.control_socket(), status::Reporter::new(&running))?;
+        let reporter = Arc::new(status::Reporter::new(&running, config));
+        let server = control::Server::start(&rundir.control_socket(), &config.api, reporter)?;
         Ok(Self { _server: server, running, _rundir: rundir })
     }
 

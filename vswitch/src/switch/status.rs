@@ -6,28 +6,70 @@ use strowger_packet::MacAddress;
 
 use super::{OpenPort, Running, lock, port::Backing};
 use crate::{
-    control::{Bridge, Port, Source, Status, Worker},
+    config::{Config, plan::Change},
+    control::{
+        Bridge, CaptureRequest, CaptureStream, Control, Edit, Port, Refusal, Station, Status,
+        Worker,
+    },
     snapshot::Snapshot,
 };
 
-/// What the control thread has its answers from. Does not keep the switch alive.
+/// What the API has its answers from. Does not keep the switch alive.
 #[derive(Debug)]
 pub(super) struct Reporter {
     running: Weak<Mutex<Running>>,
+    config: Config,
 }
 
 impl Reporter {
-    pub(super) fn new(running: &Arc<Mutex<Running>>) -> Self {
-        Self { running: Arc::downgrade(running) }
+    pub(super) fn new(running: &Arc<Mutex<Running>>, config: &Config) -> Self {
+        Self { running: Arc::downgrade(running), config: config.clone() }
     }
 }
 
-impl Source for Reporter {
+/// Why this switch does not do what only one that can be changed does.
+fn fixed() -> Refusal {
+    Refusal::Conflict("this switch cannot be changed while it runs".to_owned())
+}
+
+impl Control for Reporter {
     fn status(&self) -> Status {
         match self.running.upgrade() {
             Some(running) => lock(&running).status(),
             None => Status::default(),
         }
+    }
+
+    fn config(&self) -> Config {
+        self.config.clone()
+    }
+
+    fn change(&self, _: bool, _: Edit<'_>) -> Result<Vec<Change>, Refusal> {
+        Err(fixed())
+    }
+
+    fn stations(&self, _: Option<&str>) -> Result<Vec<Station>, Refusal> {
+        Err(fixed())
+    }
+
+    fn flush_stations(&self, _: Option<&str>, _: Option<&str>) -> Result<usize, Refusal> {
+        Err(fixed())
+    }
+
+    fn capture(&self, _: CaptureRequest) -> Result<CaptureStream, Refusal> {
+        Err(fixed())
+    }
+
+    fn is_ready(&self) -> bool {
+        self.running.strong_count() > 0
+    }
+
+    fn log_level(&self) -> String {
+        self.config.log.level.clone()
+    }
+
+    fn set_log_level(&self, _: &str) -> Result<(), Refusal> {
+        Err(fixed())
     }
 }
 

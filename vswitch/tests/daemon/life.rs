@@ -77,7 +77,7 @@ fn asking_where_no_switch_runs_is_an_error() {
         assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]));
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(
-            said.starts_with("error: no switch answers at ") && said.lines().count() == 1,
+            said.starts_with("error: no switch runs at ") && said.lines().count() == 1,
             "{said}"
         );
     }
