@@ -13,10 +13,11 @@ use strowger_packet::{Batch, DropReason, PortId};
 use strowger_vswitch::pipeline::cache::CacheLimits;
 use strowger_vswitch::pipeline::{Moment, Pipeline};
 use strowger_vswitch::ports::RxQueue;
+use strowger_vswitch::tables::loops::Guard;
 use strowger_vswitch::tables::mirror::{Direction, Mirror};
 use strowger_vswitch::vlan::Mode;
 
-use harness::{TestPort, bridge_of, frame, mac, trunk, vid};
+use harness::{BROADCAST, TestPort, bridge_of, frame, mac, trunk, vid};
 
 const PORTS: usize = 5;
 const AGEING: u64 = 300;
@@ -320,6 +321,84 @@ proptest! {
                     }
                     prop_assert_eq!(ports[at].totals().drops, drops);
                 }
+            }
+        }
+    }
+}
+
+/// The loop guard, over the list of a station's moves.
+#[derive(Default)]
+struct Guarded {
+    port: usize,
+    moves: Vec<(u64, usize, usize)>,
+    held_until: u64,
+}
+
+impl Guarded {
+    /// Whether a frame of the station may go on that came in by a port.
+    fn hear(&mut self, port: usize, second: u64, hold: u64, all: &mut Vec<u64>) -> bool {
+        if port == self.port {
+            return true;
+        }
+        if second < self.held_until {
+            return false;
+        }
+        if all.iter().filter(|&&other| other == second).count() < 4 {
+            all.push(second);
+            self.moves.push((second, self.port, port));
+            self.port = port;
+            let last = self.moves.len().saturating_sub(6);
+            let last = &self.moves[last..];
+            let to_and_fro =
+                last.windows(2).all(|two| (two[0].1, two[0].2) == (two[1].2, two[1].1));
+            if last.len() == 6 && to_and_fro && second - last[0].0 <= 10 {
+                self.moves.clear();
+                self.held_until = second + hold;
+            }
+        }
+        true
+    }
+}
+
+proptest! {
+    #![proptest_config(harness::properties())]
+
+    /// Three stations that go from port to port, some for long to and fro, through a cache that has seen them elsewhere.
+    #[test]
+    fn it_holds_a_loop_as_a_naive_guard_does(
+        hold in 1u64..30,
+        steps in proptest::collection::vec(
+            (0usize..3, 0usize..3, 0u16..4, prop_oneof![5 => Just(0u64), 4 => Just(1), 1 => 1u64..12], any::<bool>()),
+            1..250,
+        ),
+    ) {
+        let ports: Vec<TestPort> = (0..3).map(|_| TestPort::new(1, 1)).collect();
+        let (snapshot, stations) = bridge_of(&ports, &[Mode::default(), Mode::default(), Mode::default()]);
+        stations.set_guard(Guard::Hold(hold as u32));
+        let mut queues: Vec<RxQueue> = ports.iter().map(|port| port.recorder.rx(0)).collect();
+        let (mut pipeline, mut batch) = (Pipeline::new(0, CacheLimits::default()), Batch::default());
+        let mut naive: Vec<Option<(Guarded, Vec<u64>)>> = (0..3).map(|_| None).collect();
+        let mut second = 100;
+        let mut held = [0; 3];
+        for (at, station, dst, wait, keeper) in steps {
+            second += wait;
+            let (src, dst) = (mac(station as u16), if dst == 3 { BROADCAST } else { mac(dst) });
+            let (guarded, moves) = naive[station].get_or_insert_with(|| (Guarded { port: at, ..Guarded::default() }, vec![]));
+            let goes = guarded.hear(at, second, hold, moves);
+            held[at] += u64::from(!goes);
+            let known = (0..3).find(|&number| mac(number as u16) == dst).and_then(|number| naive[number].as_ref());
+            let receives = |port: usize| goes && src != dst && port != at && known.is_none_or(|(guarded, _)| guarded.port == port);
+            ports[at].recorder.send([frame(dst, src, &[], 0)]);
+            batch.clear();
+            assert_eq!(queues[at].rx_burst(PortId(at as u32), &mut batch, ports[at].counters.shard(0)), 1);
+            pipeline.process(&mut batch, PortId(at as u32), &snapshot, Moment::from_millis(second * 1000));
+            queues[at].release();
+            for (number, port) in ports.iter().enumerate() {
+                prop_assert_eq!(port.recorder.take().len(), usize::from(receives(number)), "at port {}", number);
+                prop_assert_eq!(port.drops(DropReason::LoopHeld), held[number]);
+            }
+            if keeper {
+                stations.age(second as u32, usize::MAX);
             }
         }
     }

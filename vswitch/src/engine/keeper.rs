@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::clock;
 use super::publication::Publication;
+use crate::snapshot::{BridgeEntry, Snapshot};
+use crate::tables::loops::Loop;
 use crate::tables::mac::MacTable;
 
 /// How often.
@@ -29,8 +31,12 @@ impl Keeper {
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 publication.collect();
                 let now = clock::now().seconds();
-                for bridge in publication.current().bridges() {
+                let snapshot = publication.current();
+                for bridge in snapshot.bridges() {
                     bridge.stations.age(now, share(&bridge.stations));
+                    for found in bridge.stations.take_loops() {
+                        report(&snapshot, bridge, found);
+                    }
                 }
             }
         })?;
@@ -40,6 +46,31 @@ impl Keeper {
 
 fn share(stations: &MacTable) -> usize {
     (stations.limits().stations / 8).max(STATIONS)
+}
+
+/// Writes that a station goes to and fro. The table bounds how many there are, and the log how many of a port.
+fn report(snapshot: &Snapshot, bridge: &BridgeEntry, found: Loop) {
+    let name = |id| snapshot.port(id).map_or("(gone)", |port| port.name.as_str());
+    let (home, other, counted) =
+        (name(found.home), name(found.other), bridge.stations.statistics());
+    let held = match found.held {
+        Some(seconds) => format!("it is held at {home} for {seconds} s"),
+        None => "nothing is done about it".to_owned(),
+    };
+    tracing::warn!(
+        bridge = bridge.name,
+        vlan = found.vid.get(),
+        mac = %found.mac,
+        port = home,
+        other,
+        moves = counted.moves,
+        loops = counted.loops,
+        "bridge {}: station {} in VLAN {} goes to and fro between ports {home} and {other}, and {held}: look for a \
+         loop between them, or for two stations with one address",
+        bridge.name,
+        found.mac,
+        found.vid,
+    );
 }
 
 impl Drop for Keeper {

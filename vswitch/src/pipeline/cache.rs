@@ -75,7 +75,7 @@ pub struct Cached {
 pub enum Source {
     /// The flow learns nothing.
     None,
-    /// It moves too often and stays behind another port; to be tried again.
+    /// It moves too often and stays behind another port; to be tried again in the next second.
     Held,
     /// Here.
     Station(StationId),

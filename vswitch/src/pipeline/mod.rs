@@ -70,6 +70,10 @@ impl Moment {
     }
 }
 
+/// How often a flow is translated whose source comes to be held by the loop guard meanwhile. Once more is enough,
+/// unless control lets all stations go between two tries.
+const TRIES: usize = 3;
+
 /// One worker's cache, and room for one batch at work.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -355,9 +359,14 @@ impl Pipeline {
         self.counted.translations += 1;
         let key = &self.keys[at];
         let fdb = FdbView { stations: &context.bridge.stations, now: context.now.seconds() };
-        let translation = translate(key, (context.port, context.bridge), context.snapshot, fdb);
-        let cached = apply(translation, context);
-        Some(self.cache.insert(key, &cached.0, cached.1))
+        for _ in 0..TRIES {
+            let translation = translate(key, (context.port, context.bridge), context.snapshot, fdb);
+            if let Some((mask, cached)) = apply(translation, context) {
+                return Some(self.cache.insert(key, &mask, cached));
+            }
+        }
+        context.counters.drop(DropReason::LoopHeld, 1);
+        None
     }
 }
 
@@ -367,11 +376,13 @@ fn same(one: &FlowKey, other: &FlowKey) -> bool {
     one.words().iter().zip(other.words()).fold(0, |all, (one, other)| all | one ^ other) == 0
 }
 
-/// Applies the effects of a translation, and makes of it what is cached.
-fn apply(translation: Translation, context: Context<'_>) -> (Mask, Cached) {
+/// Applies the effects of a translation, and makes of it what is cached. `None` if its source came to be held behind
+/// another port since it was made.
+fn apply(translation: Translation, context: Context<'_>) -> Option<(Mask, Cached)> {
     let seconds = context.now.seconds();
     let mut dependencies = translation.dependencies;
     let source = match translation.effects.learn {
+        None if translation.effects.again => Source::Held,
         None => Source::None,
         Some(learn) => {
             let (learned, dependency) =
@@ -380,6 +391,7 @@ fn apply(translation: Translation, context: Context<'_>) -> (Mask, Cached) {
             match learned {
                 Learned::Here(station) => Source::Station(station),
                 Learned::Held => Source::Held,
+                Learned::LoopHeld => return None,
             }
         }
     };
@@ -390,7 +402,7 @@ fn apply(translation: Translation, context: Context<'_>) -> (Mask, Cached) {
         refreshed: seconds,
         checked: context.changes,
     };
-    (translation.mask, cached)
+    Some((translation.mask, cached))
 }
 
 #[cfg(test)]

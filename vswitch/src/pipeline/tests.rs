@@ -7,6 +7,7 @@ use crate::ports::recorder::Recorder;
 use crate::ports::{RxQueue, TxSlots};
 use crate::rates::{Limit, Shaper, TokenBucket};
 use crate::snapshot::Extras;
+use crate::tables::loops::Guard;
 use crate::tables::mac::{MOVES_A_SECOND, MacLimits, MacTable};
 use crate::tables::mirror::{Direction, Mirror};
 use crate::vlan::{Mode, Vid};
@@ -369,4 +370,42 @@ fn what_the_policer_drops_is_not_mirrored_and_what_a_shaper_holds_is() {
     bench.send(0, (0..5).map(|src| frame(9, src)), 0);
     assert_eq!((bench.sources(1), bench.sources(2)), (vec![0], vec![0, 1, 2]));
     assert_eq!(bench.drops(1, DropReason::ShaperFull), 1);
+}
+
+#[test]
+fn frames_of_a_station_that_is_held_are_dropped_elsewhere_until_its_time_is_over() {
+    let mut bench = Bench::new(4, CacheLimits::default());
+    bench.stations.set_guard(Guard::Hold(20));
+    let (loops, to_five) = (
+        || [frame(9, 5)],
+        || {
+            let mut frame = frame(0, 77);
+            frame[..6].copy_from_slice(&[2, 0, 0, 1, 0, 5]);
+            frame
+        },
+    );
+    // Behind port 0, and then by port 1, and so on; a mirror sees the frames that are dropped, too.
+    bench.mirror(&[1], Direction::Rx, 3);
+    for (step, millis) in [0, 1000, 1000, 1000, 1000, 2000, 2000].into_iter().enumerate() {
+        bench.send(step as u32 % 2, loops(), millis);
+    }
+    (0..4).for_each(|port| drop(bench.recorders[port].take()));
+    assert_eq!(bench.drops(1, DropReason::LoopHeld), 0);
+
+    bench.send(1, [frame(9, 5), frame(8, 5), frame(9, 5)], 2000);
+    assert_eq!(bench.drops(1, DropReason::LoopHeld), 3);
+    assert_eq!((bench.sent(0), bench.sent(2), bench.sent(3)), (0, 0, 3));
+    bench.send(2, [to_five()], 3000);
+    assert_eq!((bench.sent(0), bench.sent(1)), (1, 0), "it is where it was first");
+    bench.send(0, loops(), 21_999);
+    bench.send(1, loops(), 21_999);
+    assert_eq!(bench.drops(1, DropReason::LoopHeld), 4);
+    assert_eq!((bench.sent(1), bench.sent(2)), (1, 1));
+
+    // The same flow, cached as one that is dropped.
+    bench.send(1, loops(), 22_000);
+    assert_eq!(bench.drops(1, DropReason::LoopHeld), 4);
+    assert_eq!((bench.sent(0), bench.sent(2)), (1, 1));
+    bench.send(2, [to_five()], 22_000);
+    assert_eq!((bench.sent(0), bench.sent(1)), (0, 1), "it moved");
 }

@@ -8,7 +8,11 @@
 //!
 //! The table is bounded, and shared fairly by the ports ([`Shares`]): a port that invents source addresses replaces
 //! its own. A station that moves between ports does so at most [`MOVES_A_SECOND`] times a second; the rest is held
-//! back and counted, so that two ports that claim one address do not make every worker translate without end.
+//! back and counted, so that two ports that claim one address do not make every worker translate without end. A
+//! station that goes to and fro is found by the [loop guard](super::loops), reported, and held where it was first if so
+//! configured: then frames from it by other ports teach nothing, and [`hold`](MacTable::hold) says so to `translate`.
+//! When a hold begins or ends before its time its bucket's version moves; that it is over in time a flow sees that is
+//! translated again once a second.
 //!
 //! Which error is safe: a flow that is translated again though nothing it depends on changed. Which is not: a flow
 //! that goes on after its station left. So a version is read *before* what it guards, and moved before `changes`.
@@ -20,6 +24,7 @@ use std::time::Duration;
 
 use strowger_packet::{MacAddress, PortId};
 
+use super::loops::{Guard, LOOPS_KEPT, Loop, Track};
 use super::shares::{Place, Shares};
 use crate::vlan::Vid;
 
@@ -72,6 +77,8 @@ pub enum Learned {
     Here(StationId),
     /// It moved too often in this second and stays where it was.
     Held,
+    /// The loop guard holds it behind another port: the frame is to be dropped.
+    LoopHeld,
 }
 
 /// A station, for display.
@@ -85,6 +92,10 @@ pub struct Station {
     pub port: PortId,
     /// Seconds since it was last heard.
     pub age: Seconds,
+    /// Whether the loop guard holds it there.
+    pub held: bool,
+    /// The port to which it goes to and fro, if it did so of late.
+    pub goes_to: Option<PortId>,
 }
 
 /// What a table counted.
@@ -94,8 +105,12 @@ pub struct MacStatistics {
     pub stations: usize,
     /// Stations that went to another port.
     pub moves: u64,
-    /// Moves that were held back.
+    /// Moves that were held back: too many within a second, or by the loop guard.
     pub held: u64,
+    /// Times that the loop guard found a station that goes to and fro.
+    pub loops: u64,
+    /// Stations that the loop guard holds, or held until a second ago.
+    pub held_stations: usize,
     /// Stations that made room for others.
     pub replaced: u64,
     /// Stations that were not heard of for the ageing time.
@@ -105,11 +120,15 @@ pub struct MacStatistics {
 /// The MAC table of a bridge.
 #[derive(Debug)]
 pub struct MacTable {
-    limits: MacLimits,
+    places: usize,
+    /// Seconds.
+    ageing: AtomicU64,
     hasher: RandomState,
     changes: AtomicU64,
     versions: Box<[AtomicU32]>,
     seen: Box<[AtomicU32]>,
+    /// How many stations are held: while there are none nobody need ask.
+    holds: AtomicU32,
     inner: Mutex<Inner>,
 }
 
@@ -120,6 +139,10 @@ struct Inner {
     entries: Vec<Entry>,
     cursor: u32,
     statistics: MacStatistics,
+    guard: Guard,
+    /// The places of stations that are held.
+    held: Vec<u32>,
+    loops: Vec<Loop>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +154,7 @@ struct Entry {
     moved: Seconds,
     moves: u8,
     taken: bool,
+    track: Track,
 }
 
 impl MacTable {
@@ -140,17 +164,22 @@ impl MacTable {
         let stations = limits.stations.clamp(1, 1 << 24);
         let buckets = stations.next_power_of_two();
         Self {
-            limits: MacLimits { stations, ..limits },
+            places: stations,
+            ageing: AtomicU64::new(limits.ageing.as_secs()),
             hasher: RandomState::new(),
             changes: AtomicU64::new(0),
             versions: (0..buckets).map(|_| AtomicU32::new(0)).collect(),
             seen: (0..stations).map(|_| AtomicU32::new(0)).collect(),
+            holds: AtomicU32::new(0),
             inner: Mutex::new(Inner {
                 shares: Shares::new(stations),
                 buckets: vec![NONE; buckets].into_boxed_slice(),
                 entries: Vec::new(),
                 cursor: 0,
                 statistics: MacStatistics::default(),
+                guard: Guard::default(),
+                held: Vec::new(),
+                loops: Vec::new(),
             }),
         }
     }
@@ -158,7 +187,48 @@ impl MacTable {
     /// What bounds it.
     #[must_use]
     pub fn limits(&self) -> MacLimits {
-        self.limits
+        let ageing = Duration::from_secs(self.ageing.load(Ordering::Relaxed));
+        MacLimits { stations: self.places, ageing }
+    }
+
+    /// Has stations age otherwise from now on.
+    pub fn set_ageing(&self, ageing: Duration) {
+        self.ageing.store(ageing.as_secs(), Ordering::Relaxed);
+    }
+
+    /// Has the loop guard do something else from now on. Unless it holds, it lets go of what it held.
+    pub fn set_guard(&self, guard: Guard) {
+        let mut inner = self.lock();
+        inner.guard = guard;
+        if !matches!(guard, Guard::Hold(_)) {
+            self.release_holds(&mut inner, |_| true);
+        }
+    }
+
+    /// What the loop guard does.
+    #[must_use]
+    pub fn guard(&self) -> Guard {
+        self.lock().guard
+    }
+
+    /// The loops that were found since the last call, the oldest first, at most [`LOOPS_KEPT`].
+    #[must_use]
+    pub fn take_loops(&self) -> Vec<Loop> {
+        std::mem::take(&mut self.lock().loops)
+    }
+
+    /// The port that the loop guard holds a station behind, if it does, and what that answer depends on.
+    #[must_use]
+    pub fn hold(&self, vid: Vid, mac: MacAddress, now: Seconds) -> Option<(PortId, Dependency)> {
+        // Who is told of no hold and learns that station is told of it then.
+        if self.holds.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let bucket = self.bucket(vid, mac);
+        let inner = self.lock();
+        let at = inner.find(bucket, vid, mac)?;
+        let entry = inner.entry(at).filter(|entry| entry.track.is_held(now))?;
+        Some((entry.port, self.dependency(bucket)))
     }
 
     /// A counter that moves after every change. While it stands still, every dependency that was current is.
@@ -191,7 +261,7 @@ impl MacTable {
         let bucket = self.bucket(vid, mac);
         let inner = self.lock();
         let dependency = self.dependency(bucket);
-        let station = inner.find(bucket, vid, mac).filter(|&at| !self.is_old(at, now));
+        let station = inner.find(bucket, vid, mac).filter(|&at| !self.is_old(&inner, at, now));
         (station.and_then(|at| inner.entry(at)).map(|entry| entry.port), dependency)
     }
 
@@ -217,7 +287,8 @@ impl MacTable {
     /// Forgets stations that were not heard of for the ageing time, among the next `at_most` places.
     /// To be called again and again; not by a worker.
     pub fn age(&self, now: Seconds, at_most: usize) {
-        let mut left = at_most.min(self.limits.stations);
+        let mut left = at_most.min(self.places);
+        self.release_holds(&mut self.lock(), |entry| !entry.track.is_held(now));
         while left > 0 {
             let slice = left.min(SLICE);
             self.age_slice(now, slice);
@@ -253,6 +324,8 @@ impl MacTable {
                     mac: entry.mac,
                     port: entry.port,
                     age: now.saturating_sub(seen),
+                    held: entry.track.is_held(now),
+                    goes_to: entry.track.goes_to(now),
                 }
             })
             .collect();
@@ -265,7 +338,8 @@ impl MacTable {
     #[must_use]
     pub fn statistics(&self) -> MacStatistics {
         let inner = self.lock();
-        MacStatistics { stations: inner.shares.len(), ..inner.statistics }
+        let (stations, held_stations) = (inner.shares.len(), inner.held.len());
+        MacStatistics { stations, held_stations, ..inner.statistics }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -292,9 +366,10 @@ impl MacTable {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    fn is_old(&self, at: u32, now: Seconds) -> bool {
+    fn is_old(&self, inner: &Inner, at: u32, now: Seconds) -> bool {
         let seen = self.seen.get(at as usize).map_or(0, |seen| seen.load(Ordering::Relaxed));
-        u64::from(now.saturating_sub(seen)) > self.limits.ageing.as_secs()
+        u64::from(now.saturating_sub(seen)) > self.ageing.load(Ordering::Relaxed)
+            && inner.entry(at).is_none_or(|entry| !entry.track.is_held(now))
     }
 
     /// A station that is known was heard of again.
@@ -306,17 +381,28 @@ impl MacTable {
         now: Seconds,
         bucket: u32,
     ) -> Learned {
-        let was_old = self.is_old(at, now);
+        let was_old = self.is_old(inner, at, now);
         let Some(entry) = inner.entries.get_mut(at as usize) else { return Learned::Held };
-        if entry.port != port && !was_old {
+        if was_old {
+            entry.track.restart();
+        } else if entry.port != port {
+            if entry.track.is_held(now) {
+                inner.statistics.held += 1;
+                return Learned::LoopHeld;
+            }
             if entry.moved == now && entry.moves >= MOVES_A_SECOND {
                 inner.statistics.held += 1;
                 return Learned::Held;
             }
-            entry.moves = if entry.moved == now { entry.moves + 1 } else { 1 };
-            entry.moved = now;
+            let before = std::mem::replace(&mut entry.moved, now);
+            entry.moves = if before == now { entry.moves + 1 } else { 1 };
             inner.statistics.moves += 1;
+            let ports = (entry.port, port);
+            if inner.guard != Guard::Off && entry.track.moved(ports, before, now) {
+                self.found(inner, at, ports, now);
+            }
         }
+        let Some(entry) = inner.entries.get_mut(at as usize) else { return Learned::Held };
         let moves = std::mem::replace(&mut entry.port, port) != port;
         if moves {
             inner.shares.pass(at, port.0);
@@ -328,6 +414,45 @@ impl MacTable {
         Learned::Here(StationId(at))
     }
 
+    /// A station was found that comes back to where it was before, and is to be held there if so configured.
+    fn found(&self, inner: &mut Inner, at: u32, (other, home): (PortId, PortId), now: Seconds) {
+        let Some(entry) = inner.entries.get_mut(at as usize) else { return };
+        inner.statistics.loops += 1;
+        let held = match inner.guard {
+            Guard::Hold(seconds) => Some(seconds),
+            Guard::Off | Guard::Report => None,
+        };
+        if let Some(seconds) = held {
+            // It moves there: its bucket is another from now on.
+            entry.track.hold(now.saturating_add(seconds));
+            // A station that had this place before may have been held, too.
+            if !inner.held.contains(&at) {
+                inner.held.push(at);
+            }
+            self.holds.store(inner.held.len() as u32, Ordering::Release);
+        }
+        if entry.track.report(now) && inner.loops.len() < LOOPS_KEPT {
+            inner.loops.push(Loop { vid: entry.vid, mac: entry.mac, home, other, held });
+        }
+    }
+
+    /// Ends the holds that are over, and forgets those of stations that went.
+    fn release_holds(&self, inner: &mut Inner, is_over: impl Fn(&Entry) -> bool) {
+        let Inner { held, entries, .. } = inner;
+        held.retain(|&at| {
+            let Some(entry) = entries.get_mut(at as usize) else { return false };
+            // Its place may be another station's by now.
+            let is_held = entry.taken && entry.track.has_hold();
+            if is_held && is_over(entry) {
+                entry.track.release();
+                self.changed(self.bucket(entry.vid, entry.mac));
+                return false;
+            }
+            is_held
+        });
+        self.holds.store(held.len() as u32, Ordering::Release);
+    }
+
     fn insert(
         &self,
         inner: &mut Inner,
@@ -336,7 +461,7 @@ impl MacTable {
         now: Seconds,
     ) -> u32 {
         // A station heard of within the last quarter of the ageing time is in use.
-        let fresh = (self.limits.ageing.as_secs() / 4) as u32;
+        let fresh = (self.ageing.load(Ordering::Relaxed) / 4) as u32;
         let in_use = |at: u32| {
             self.seen
                 .get(at as usize)
@@ -350,7 +475,8 @@ impl MacTable {
         }
         let head = inner.buckets.get_mut(bucket as usize);
         let next = head.map_or(NONE, |head| std::mem::replace(head, at));
-        let entry = Entry { mac, vid, port, next, moved: 0, moves: 0, taken: true };
+        let track = Track::default();
+        let entry = Entry { mac, vid, port, next, moved: 0, moves: 0, taken: true, track };
         match inner.entries.get_mut(at as usize) {
             Some(place) => *place = entry,
             None => inner.entries.push(entry),
@@ -376,7 +502,7 @@ impl MacTable {
         for _ in 0..places.min(inner.entries.len()) {
             let at = inner.cursor;
             inner.cursor = if at as usize + 1 < inner.entries.len() { at + 1 } else { 0 };
-            if inner.entry(at).is_some() && self.is_old(at, now) {
+            if inner.entry(at).is_some() && self.is_old(&inner, at, now) {
                 self.remove(&mut inner, at);
                 inner.shares.release(at);
                 inner.statistics.aged += 1;

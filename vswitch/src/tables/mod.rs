@@ -4,6 +4,7 @@
 //! applies the effects. May call `packet`, [`snapshot`](crate::snapshot) and [`vlan`](crate::vlan). Nothing here
 //! runs for a frame that hits a worker's cache, except [`mac::MacTable`]'s lock-free checks.
 
+pub mod loops;
 pub mod mac;
 pub mod mirror;
 pub mod program;

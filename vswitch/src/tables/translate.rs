@@ -43,7 +43,8 @@ pub struct Translation {
 pub struct Dependencies {
     /// The version of the bridge's members and of their settings.
     pub bridge: u64,
-    /// The source station. Known only once it is learned: whoever applies the effects fills it in.
+    /// The source station. Known only once it is learned: whoever applies the effects fills it in. Or that it is
+    /// held behind another port.
     pub source: Dependency,
     /// The destination station, or that there is none.
     pub destination: Dependency,
@@ -54,6 +55,8 @@ pub struct Dependencies {
 pub struct Effects {
     /// The station that is behind the port that the flow comes from.
     pub learn: Option<Learn>,
+    /// Whether it is to be made again in the next second: what was decided ends by itself.
+    pub again: bool,
 }
 
 /// A station to learn.
@@ -149,6 +152,13 @@ impl Question<'_> {
         let source = key.eth_src();
         if !source.is_station() {
             return Err(DropReason::BadSource);
+        }
+        if let Some((home, dependency)) = fdb.stations.hold(vid, source, fdb.now)
+            && home != port.id
+        {
+            translation.dependencies.source = dependency;
+            translation.effects.again = true;
+            return Err(DropReason::LoopHeld);
         }
         translation.effects.learn = Some(Learn { vid, mac: source, port: port.id });
 
