@@ -365,7 +365,8 @@ impl Pipeline {
                 return Some(self.cache.insert(key, &mask, cached));
             }
         }
-        context.counters.drop(DropReason::LoopHeld, 1);
+        let frame = self.frames.get(at..=at).unwrap_or_default();
+        context.ingress.drop(DropReason::LoopHeld, frame);
         None
     }
 }
