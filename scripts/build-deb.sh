@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a Debian package of a program that is built already.
 #   scripts/build-deb.sh BINARY DIRECTORY      prints the package's path
-# Needs dpkg-deb, binutils and gzip. SOURCE_DATE_EPOCH makes two builds of one program the same to the byte.
+# Needs dpkg-deb, binutils and gzip. SOURCE_DATE_EPOCH makes two builds of one program the same to the byte; LEVEL is that of the compression.
 set -eu
 binary=$(realpath "${1:?which program?}")
 out=$(realpath "${2:?into which directory?}")
@@ -63,5 +63,5 @@ done
 chmod 644 "$stage/DEBIAN/control" "$stage/DEBIAN/conffiles" "$stage/DEBIAN/md5sums"
 
 package=$out/strowger_${version}_$architecture.deb
-dpkg-deb --root-owner-group -Zxz --build "$stage" "$package" >/dev/null
+dpkg-deb --root-owner-group -Zxz -z"${LEVEL:-6}" --build "$stage" "$package" >/dev/null
 echo "$package"
