@@ -12,6 +12,8 @@ case $purpose in
   bench) packages="dpdk dpdk-dev openvswitch-switch-dpdk iproute2 procps" ;;
   *) fail "unknown purpose \`$purpose'; it is demo, test or bench" ;;
 esac
+# The Debian package is built, and installed in a copy of this machine that boots.
+[ "$purpose" != test ] || packages="$packages binutils make systemd systemd-container"
 
 [ "$(id -u)" = 0 ] || fail "run this as root: namespaces, TAP interfaces and packages need it"
 command -v cargo >/dev/null || fail "Rust is missing: install it from https://rustup.rs and come again"

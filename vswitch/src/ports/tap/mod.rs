@@ -63,13 +63,23 @@ pub enum TapError {
     #[error("{path} is not a network namespace", path = .0.display())]
     NotNetns(PathBuf),
     /// The kernel refused a step.
-    #[error("cannot {step}: {error}")]
+    #[error("cannot {step}: {error}{advice}", advice = advice(error))]
     Kernel {
         /// What was tried.
         step: &'static str,
         /// What the kernel said.
         error: io::Error,
     },
+}
+
+/// What to do about a refusal of the kernel's.
+fn advice(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            " (a tap port needs the capability CAP_NET_ADMIN, and CAP_SYS_ADMIN inside another network namespace)"
+        }
+        _ => "",
+    }
 }
 
 /// A TAP interface, up. Its queues keep it alive; when they and this are dropped the interface is gone.
