@@ -6,6 +6,8 @@
 //! and can still be closed.
 
 use std::{
+    io,
+    mem::ManuallyDrop,
     os::fd::{AsRawFd, OwnedFd},
     sync::{Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -15,6 +17,7 @@ use rustix::{
     event::Timespec,
     fs::{fcntl_get_seals, readlink},
 };
+use tracing::warn;
 
 use crate::{
     event::{Event, Woken},
@@ -65,8 +68,7 @@ impl Disposal {
             fds.into_iter().partition(|fd| kind(fd) != Kind::Other);
         let count = others.len();
         if count > 0 {
-            let thread = thread::Builder::new().name("vu-close".into()).spawn(|| drop(others))?;
-            self.threads().push(thread);
+            self.threads().push(close(others)?);
             while self.is_stuck() {
                 if stop.wait(None, Some(PAUSE))? == Woken::Stopped {
                     return Err(ChannelError::Stopped);
@@ -74,6 +76,14 @@ impl Disposal {
             }
         }
         Ok((wanted, count))
+    }
+
+    /// Closes descriptors of a message that did not come whole, of whatever kind, and does not wait.
+    pub(crate) fn close(&self, fds: Vec<OwnedFd>) {
+        match close(fds) {
+            Ok(thread) => self.threads().push(thread),
+            Err(error) => warn!("cannot start a thread that closes descriptors: {error}"),
+        }
     }
 
     /// Whether as many threads are stuck as may be.
@@ -86,6 +96,14 @@ impl Disposal {
     fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Closes descriptors in a thread of its own.
+fn close(fds: Vec<OwnedFd>) -> io::Result<JoinHandle<()>> {
+    // So that they stay open, and nobody stalls, if the system has no thread left.
+    let mut fds = ManuallyDrop::new(fds);
+    let closing = move || drop(std::mem::take(&mut *fds));
+    thread::Builder::new().name("vu-close".into()).spawn(closing)
 }
 
 #[cfg(test)]

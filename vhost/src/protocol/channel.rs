@@ -94,11 +94,28 @@ impl<'a> Channel<'a> {
         Self { socket, stop }
     }
 
-    /// The next message, whole.
-    pub(crate) fn receive(&self) -> Result<Message, ChannelError> {
+    /// The next message, whole. If there is none, `unwanted` takes the descriptors that came with a part of one: to
+    /// close them may stall.
+    pub(crate) fn receive(
+        &self,
+        unwanted: impl FnOnce(Vec<OwnedFd>),
+    ) -> Result<Message, ChannelError> {
         let mut fds = Vec::new();
+        match self.receive_with(&mut fds) {
+            Ok((header, body)) => Ok(Message { header, body, fds }),
+            Err(error) => {
+                if !fds.is_empty() {
+                    unwanted(fds);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A message's header and body; its descriptors go to `fds`.
+    fn receive_with(&self, fds: &mut Vec<OwnedFd>) -> Result<(Header, Vec<u8>), ChannelError> {
         let mut bytes = [0; HEADER];
-        if self.fill(&mut bytes, &mut fds)? < HEADER {
+        if self.fill(&mut bytes, fds)? < HEADER {
             return Err(ChannelError::Closed);
         }
         let header = Header::parse(bytes);
@@ -114,10 +131,10 @@ impl<'a> Channel<'a> {
             return Err(ChannelError::TooLong { request, size: header.size });
         }
         let mut body = vec![0; size];
-        if self.fill(&mut body, &mut fds)? < size {
+        if self.fill(&mut body, fds)? < size {
             return Err(ChannelError::Cut);
         }
-        Ok(Message { header, body, fds })
+        Ok((header, body))
     }
 
     /// Answers a request.

@@ -106,13 +106,14 @@ impl<'a> Session<'a> {
     }
 
     fn serve_one(&mut self) -> Result<(), SessionEnd> {
-        let Message { header, body, fds } = self.channel.receive()?;
+        let disposal = self.shared.disposal();
+        let Message { header, body, fds } = self.channel.receive(|fds| disposal.close(fds))?;
+        let got = fds.len();
+        let (fds, closed) = disposal.sort(fds, self.shared.stop())?;
         // Before it can give the ring other descriptors.
         if self.is_stalled() {
             return Err(SessionEnd::Stalled);
         }
-        let got = fds.len();
-        let (fds, closed) = self.shared.disposal().sort(fds, self.shared.stop())?;
         let message = Parts { body, fds, got, closed };
         let request = Request::from_code(header.request);
         let acknowledge = header.needs_reply()

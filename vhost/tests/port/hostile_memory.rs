@@ -207,3 +207,18 @@ fn a_file_whose_server_never_answers_stalls_nobody() {
     forwarder.close(0);
     witness.check();
 }
+
+#[test]
+fn descriptors_of_a_message_that_does_not_come_whole_stall_nobody() {
+    let mut forwarder = Forwarder::new(4);
+    let mut witness = Witness::new(&forwarder);
+    let mut one = forwarder.attach(0, Settings::default());
+    let file = FuseFile::new();
+    // A header that announces a body, and then nothing.
+    let header = [Request::AddMemReg as u32, 1, 40].map(u32::to_ne_bytes).concat();
+    one.channel().send_bytes(&header, &[file.fd()]).unwrap();
+    one.channel().close();
+    let _again = forwarder.attach(0, Settings::default());
+    forwarder.close(0);
+    witness.check();
+}

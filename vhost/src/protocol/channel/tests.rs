@@ -35,7 +35,7 @@ fn receive(bytes: &[u8]) -> Result<Message, ChannelError> {
     send(&theirs, bytes, SendFlags::empty()).unwrap();
     drop(theirs);
     let stop = Event::new().unwrap();
-    Channel::new(ours, &stop).receive()
+    Channel::new(ours, &stop).receive(drop)
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_message_in_pieces_is_whole_with_its_descriptors() {
     send(&theirs, &bytes[5..20], SendFlags::empty()).unwrap();
     send_fds(&theirs, &bytes[20..], &[theirs.as_fd(), ours.as_fd()]);
     let stop = Event::new().unwrap();
-    let message = Channel::new(ours, &stop).receive().unwrap();
+    let message = Channel::new(ours, &stop).receive(drop).unwrap();
     assert_eq!(message.header.request, 37);
     assert_eq!(message.body, [7; 40]);
     assert_eq!(message.fds.len(), 3);
@@ -78,7 +78,10 @@ fn too_many_descriptors_end_the_stream() {
         let fds = vec![theirs.as_fd(); count];
         send_fds(&theirs, &message(5, 1, &[0; 8]), &fds);
         let stop = Event::new().unwrap();
-        assert!(matches!(Channel::new(ours, &stop).receive(), Err(ChannelError::TooManyFds)));
+        let mut given = 0;
+        let received = Channel::new(ours, &stop).receive(|fds| given = fds.len());
+        assert!(matches!(received, Err(ChannelError::TooManyFds)));
+        assert!(given > MAX_FDS, "what came is given to who can close it: {given}");
     }
 }
 
@@ -88,7 +91,7 @@ fn the_event_ends_a_wait_in_the_middle_of_a_message() {
     send(&theirs, &message(2, 1, &[0; 8])[..13], SendFlags::empty()).unwrap();
     let stop = Event::new().unwrap();
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| Channel::new(ours, &stop).receive());
+        let waiting = scope.spawn(|| Channel::new(ours, &stop).receive(drop));
         stop.signal();
         assert!(matches!(waiting.join().unwrap(), Err(ChannelError::Stopped)));
     });
