@@ -24,9 +24,11 @@ use strowger_vswitch::{
         cache::{Cache, CacheLimits, Cached, Source},
     },
     ports::{self, TxSlots},
+    rates::{Limit, TokenBucket},
     snapshot::{BridgeId, Extras, PortEntry, Snapshot},
     tables::{
         mac::{Dependency, MacLimits, MacTable},
+        mirror::{Direction, Mirror},
         program::Program,
         translate::Dependencies,
     },
@@ -43,6 +45,8 @@ const SIZES: [usize; 3] = [64, 256, 1500];
 /// Where frames come in, and where they go.
 const PORT: PortId = PortId(1);
 const OTHER: PortId = PortId(2);
+/// Where the copies of a mirror go.
+const WATCHER: PortId = PortId(3);
 
 fn main() {
     divan::main();
@@ -101,6 +105,56 @@ fn cache_hit(bencher: Bencher<'_, '_>, flows: u16) {
 /// From guest to guest through a bridge that has learnt both, in this thread: rx, parse, cache hit, execute, tx.
 #[divan::bench(args = SIZES)]
 fn guest_to_guest(bencher: Bencher<'_, '_>, size: usize) {
+    forward(bencher, size, |_, _| {});
+}
+
+/// The same with a policer on the sender's port that lets all pass: one question a batch.
+#[divan::bench(args = SIZES)]
+fn guest_to_guest_policed(bencher: Bencher<'_, '_>, size: usize) {
+    forward(bencher, size, |snapshot, _| {
+        let mut entry = PortEntry::clone(snapshot.port(PORT).unwrap());
+        let limit = Limit::bits(1_000_000_000_000, 1 << 29);
+        entry.extras.policer = Some(Arc::new(TokenBucket::new(limit)));
+        assert!(snapshot.put_port(entry));
+    });
+}
+
+/// The same with a mirror of the sender's port to a third guest: one copy more.
+#[divan::bench(args = SIZES)]
+fn guest_to_guest_mirrored(bencher: Bencher<'_, '_>, size: usize) {
+    let watcher = Guest::new(BUFFER, WRITE);
+    let queue = TxQueue::new(watcher.ring()).unwrap();
+    let watcher = std::cell::RefCell::new(watcher);
+    let tx = Arc::new(TxSlots::new(1));
+    assert!(tx.start(ports::TxQueue::Vhost(queue)).is_none());
+    let counters = Arc::new(PortCounters::new(1));
+    forward_beside(
+        bencher,
+        size,
+        |burst| watcher.borrow_mut().offer(burst),
+        |snapshot, bridge| {
+            let entry = PortEntry { tx, counters: Arc::clone(&counters), ..port(WATCHER, bridge) };
+            assert!(snapshot.put_port(entry));
+            let (name, ports, direction) = ("m".into(), Some(vec![PORT]), Direction::Rx);
+            let mirror = Mirror { name, ports, direction, vlans: None, to: WATCHER };
+            snapshot.set_mirrors(bridge, vec![mirror]);
+        },
+    );
+    let totals = counters.totals();
+    assert!(totals.tx_frames > 0 && totals.drops.iter().sum::<u64>() == 0);
+}
+
+fn forward(bencher: Bencher<'_, '_>, size: usize, prepare: impl FnOnce(&mut Snapshot, BridgeId)) {
+    forward_beside(bencher, size, |_| {}, prepare);
+}
+
+/// Frames from one guest to another. `offer` is called with the length of each burst before it is sent.
+fn forward_beside(
+    bencher: Bencher<'_, '_>,
+    size: usize,
+    offer: impl Fn(usize),
+    prepare: impl FnOnce(&mut Snapshot, BridgeId),
+) {
     let stations = MacTable::new(MacLimits::default());
     let vid = Vid::new(0).unwrap();
     stations.learn(vid, MacAddress([2, 0, 0, 0, 0, 2]), OTHER, 0);
@@ -109,6 +163,7 @@ fn guest_to_guest(bencher: Bencher<'_, '_>, size: usize) {
     for id in [PORT, OTHER] {
         assert!(snapshot.put_port(port(id, bridge)));
     }
+    prepare(&mut snapshot, bridge);
     let mut receiver = Guest::new(BUFFER, WRITE);
     let queue = TxQueue::new(receiver.ring()).unwrap();
     let other = snapshot.port(OTHER).unwrap();
@@ -119,12 +174,15 @@ fn guest_to_guest(bencher: Bencher<'_, '_>, size: usize) {
     let mut pipeline = Pipeline::new(0, CacheLimits::default());
     let mut batch = Batch::default();
     let counters = &snapshot.port(PORT).unwrap().counters;
+    let mut now = Moment::default();
     let mut a_thousand = || {
         for burst in bursts() {
+            now.nanos += 1000;
             sender.offer(burst);
             receiver.offer(burst);
+            offer(burst);
             assert_eq!(queue.rx_burst(PORT, &mut batch, counters.shard(0)), burst);
-            pipeline.process(&mut batch, PORT, &snapshot, Moment::default());
+            pipeline.process(&mut batch, PORT, &snapshot, now);
             batch.clear();
             queue.release();
             queue.notify();
@@ -136,6 +194,24 @@ fn guest_to_guest(bencher: Bencher<'_, '_>, size: usize) {
     let (came, went) = (counters.totals(), other.counters.totals());
     assert!(came.rx_frames > 0);
     assert_eq!(came.rx_frames, went.tx_frames);
+}
+
+/// A policer's answer for full batches: all conform, and it is asked once a batch; or none does, and it is asked for
+/// each frame.
+#[divan::bench(args = [true, false])]
+fn policer(bencher: Bencher<'_, '_>, conforms: bool) {
+    let (batch, _) = private_frames();
+    let bucket = TokenBucket::new(Limit::frames(1_000_000_000, 1_000_000));
+    let mut nanos = 1 << 40;
+    while !conforms && bucket.conforming(&batch, Moment { nanos }) != 0 {}
+    let batches = FRAMES / MAX_FRAMES;
+    bencher.counter(ItemsCount::new(batches * MAX_FRAMES)).bench_local(|| {
+        for _ in 0..batches {
+            // As many tokens as the batch takes.
+            nanos += if conforms { MAX_FRAMES as u64 } else { 0 };
+            divan::black_box(bucket.conforming(&batch, Moment { nanos }));
+        }
+    });
 }
 
 /// From a guest's ring into batches, and its descriptors back.
