@@ -11,6 +11,7 @@
 //! * [`config`]: what the switch is told to be.
 //! * [`cli`]: the command line.
 //! * [`switch`]: the running switch: engine, ports, snapshots, opened and closed in order.
+//! * [`store`]: what is kept over a restart.
 //! * [`control`]: how a running switch is asked for its state.
 //! * [`log`]: lines on standard error that hold nobody up.
 //! * [`metrics`]: its state for Prometheus.
@@ -34,6 +35,7 @@ pub mod rates;
 pub mod service;
 pub mod signals;
 pub mod snapshot;
+pub mod store;
 pub mod switch;
 pub mod tables;
 pub mod vlan;
