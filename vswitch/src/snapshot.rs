@@ -176,6 +176,16 @@ impl Snapshot {
         Some(entry)
     }
 
+    /// Gives a bridge another table of stations.
+    pub fn set_stations(&mut self, id: BridgeId, stations: Arc<MacTable>) {
+        if let Some(Some(bridge)) = self.bridges.get_mut(id.0 as usize) {
+            let bridge = Arc::make_mut(bridge);
+            bridge.stations = stations;
+            // What was translated leans on places and versions of the table of before.
+            bridge.version = next_version();
+        }
+    }
+
     /// Gives a bridge these mirrors in the place of those that it has. Those whose target is no port of the bridge
     /// copy nothing.
     pub fn set_mirrors(&mut self, id: BridgeId, mirrors: Vec<Mirror>) {

@@ -171,6 +171,12 @@ impl Store {
         self.values.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
+    /// The error of a value that means nothing.
+    #[must_use]
+    pub fn damaged(&self, what: &str) -> StoreError {
+        StoreError::Damaged { path: self.path(), what: what.to_owned() }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn directory(&self) -> &Path {

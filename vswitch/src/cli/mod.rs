@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
                 Ok(log) => log,
                 Err(error) => return complain(&error, WRONG_USAGE),
             };
-            let result = run::run(&config);
+            let result = run::run(&config, &log);
             log.flush();
             result
         }

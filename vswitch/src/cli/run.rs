@@ -7,9 +7,10 @@ use tracing::info;
 use crate::{config::Config, log, service::Service, signals::Ending, switch::Switch};
 
 /// Is a switch until a signal ends it.
-pub(super) fn run(config: &Config) -> Result<(), String> {
+pub(super) fn run(config: &Config, log: &log::Handle) -> Result<(), String> {
     let mut ending = Ending::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
-    let switch = Switch::start(config).map_err(|error| error.to_string())?;
+    let switch =
+        Switch::start_with_log(config, Some(log.clone())).map_err(|error| error.to_string())?;
     info!("ready");
     let service = Service::ready(switch.engine())
         .map_err(|error| format!("cannot start the watchdog's thread: {error}"))?;

@@ -3,33 +3,42 @@
 
 use std::sync::Arc;
 
-use strowger_packet::MacAddress;
+use strowger_packet::{MacAddress, PortId};
 use strowger_vhost as vhost;
 use tracing::{info, warn};
 
 use crate::{
     engine::{Engine, clock},
-    ports::{RxQueue, TxQueue, dev},
-    snapshot::PortEntry,
+    ports::{RxQueue, TxQueue, TxSlots, dev},
 };
 
-/// The switch as one port sees it.
-#[derive(Debug)]
+/// The switch as one port sees it. What is set of the port may change meanwhile; what it was opened with does not.
+#[derive(Clone, Debug)]
 pub(super) struct PortHost {
-    entry: Arc<PortEntry>,
-    engine: Arc<Engine>,
+    pub(super) id: PortId,
+    pub(super) name: String,
+    pub(super) tx: Arc<TxSlots>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl PortHost {
-    pub(super) fn new(entry: Arc<PortEntry>, engine: Arc<Engine>) -> Self {
-        Self { entry, engine }
+    /// Lets workers use a queue pair.
+    pub(super) fn start_pair(&self, rx: RxQueue, tx: TxQueue) {
+        self.start(tx);
+        self.engine.add_rx(self.id, rx);
+    }
+
+    /// Takes a queue pair from the workers. Its queues are gone when this returns.
+    pub(super) fn stop_pair(&self, pair: u16) {
+        drop(self.engine.remove_rx(self.id, pair));
+        drop(self.tx.stop(pair));
     }
 
     fn start(&self, queue: TxQueue) {
-        if let Some(refused) = self.entry.tx.start(queue) {
+        if let Some(refused) = self.tx.start(queue) {
             warn!(
-                "port {}: queue pair {} has no place or was started twice",
-                self.entry.name,
+                port = self.name,
+                "queue pair {} has no place or was started twice",
                 refused.pair()
             );
         }
@@ -38,23 +47,21 @@ impl PortHost {
 
 impl dev::Host for PortHost {
     fn start(&self, rx: dev::RxQueue, tx: dev::TxQueue) {
-        self.start(TxQueue::Dev(tx));
-        self.engine.add_rx(self.entry.id, RxQueue::Dev(rx));
+        self.start_pair(RxQueue::Dev(rx), TxQueue::Dev(tx));
     }
 
     fn stop(&self, pair: u16) {
-        drop(self.engine.remove_rx(self.entry.id, pair));
-        drop(self.entry.tx.stop(pair));
+        self.stop_pair(pair);
     }
 }
 
 impl vhost::Host for PortHost {
     fn start_rx(&self, queue: vhost::RxQueue) {
-        self.engine.add_rx(self.entry.id, RxQueue::Vhost(queue));
+        self.engine.add_rx(self.id, RxQueue::Vhost(queue));
     }
 
     fn stop_rx(&self, pair: u16) -> Option<vhost::RxQueue> {
-        match self.engine.remove_rx(self.entry.id, pair)? {
+        match self.engine.remove_rx(self.id, pair)? {
             RxQueue::Vhost(queue) => Some(queue),
             _ => None,
         }
@@ -65,7 +72,7 @@ impl vhost::Host for PortHost {
     }
 
     fn stop_tx(&self, pair: u16) -> Option<vhost::TxQueue> {
-        match self.entry.tx.stop(pair)? {
+        match self.tx.stop(pair)? {
             TxQueue::Vhost(queue) => Some(queue),
             _ => None,
         }
@@ -76,24 +83,24 @@ impl vhost::Host for PortHost {
     fn announce(&self, mac: [u8; 6]) {
         let mac = MacAddress(mac);
         let snapshot = self.engine.snapshot();
-        let bridge = snapshot.bridge(self.entry.bridge).filter(|_| mac.is_station());
-        let Some((bridge, vid)) = bridge.zip(self.entry.vlan.admit(None)) else { return };
-        bridge.stations.learn(vid, mac, self.entry.id, clock::now().seconds());
-        info!("port {}: station {mac} has moved here", self.entry.name);
+        let Some(entry) = snapshot.port(self.id) else { return };
+        let bridge = snapshot.bridge(entry.bridge).filter(|_| mac.is_station());
+        let Some((bridge, vid)) = bridge.zip(entry.vlan.admit(None)) else { return };
+        bridge.stations.learn(vid, mac, self.id, clock::now().seconds());
+        info!(port = self.name, "station {mac} has moved here");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use rustix::thread::{CpuSet, sched_getaffinity};
-    use strowger_packet::{PortCounters, PortId, vlan::Vid};
+    use strowger_packet::{PortCounters, vlan::Vid};
     use strowger_vhost::Host;
 
     use super::*;
     use crate::{
         engine::{EngineConfig, Poll},
-        ports::TxSlots,
-        snapshot::{Extras, Snapshot},
+        snapshot::{Extras, PortEntry, Snapshot},
         tables::mac::{MacLimits, MacTable},
         vlan::Mode,
     };
@@ -120,7 +127,8 @@ mod tests {
         };
         assert!(snapshot.put_port(entry.clone()));
         engine.publish(snapshot);
-        let host = PortHost::new(Arc::new(entry), Arc::new(engine));
+        let (id, name, tx) = (entry.id, entry.name, entry.tx);
+        let host = PortHost { id, name, tx, engine: Arc::new(engine) };
         let behind = |mac| stations.lookup(vid, MacAddress(mac), clock::now().seconds()).0;
 
         let mac = [2, 0, 0, 0, 0, 1];

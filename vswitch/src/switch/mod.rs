@@ -1,35 +1,48 @@
-//! The running switch: opens what the configuration says in order, glues ports to the engine, closes in order.
+//! The running switch: opens what the configuration says, glues ports to the engine, changes, closes in order.
 //!
 //! The one room that knows all others. It carries no frame: it hands queues to the engine and takes them back.
+//!
+//! * [`handle`]: the switch as others see it: asked, changed.
+//! * [`change`]: one configuration becomes another, all of it or nothing.
+//! * [`build`]: what the configuration says, as workers read it.
+//! * [`port`], [`host`]: what is behind a port, and what it asks of the switch.
+//! * [`numbers`]: OpenFlow port numbers. [`settings`]: what only a start can change.
+//! * [`keep`]: what is written to the [store](crate::store).
+//! * [`status`], [`stations`]: what is shown.
 //!
 //! Everything that is opened here closes when it is dropped, in the order of [`Switch`]'s fields, whether the
 //! switch ends or does not get to start: nothing is ever left half-done.
 
+mod build;
+mod change;
+mod handle;
 mod host;
+mod keep;
+pub mod limits;
+mod numbers;
 mod port;
 pub mod rundir;
+mod settings;
+mod stations;
 mod status;
 
 use std::{
-    collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Instant,
+    sync::{Arc, Weak},
 };
 
-use strowger_packet::{PortCounters, PortId};
 use thiserror::Error;
-use tracing::info;
+use tracing::warn;
 
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, restore},
     control,
     engine::{Engine, EngineConfig, EngineError},
-    ports::{TxSlots, dev::DevError, tap::TapError},
-    snapshot::{Extras, PortEntry, Snapshot},
-    tables::mac::MacTable,
+    log,
+    store::{Store, StoreError},
 };
-use port::OpenPort;
+pub use handle::Handle;
+pub use port::OpenError;
 use rundir::{Rundir, RundirError};
 
 /// Why a switch did not start. Nothing of it is left then.
@@ -41,6 +54,9 @@ pub enum StartError {
     /// The run directory is not to be had.
     #[error(transparent)]
     Rundir(#[from] RundirError),
+    /// What was kept cannot be understood.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A namespace is not there.
     #[error("port {port}: there is no network namespace {path}", path = path.display())]
     NetnsMissing {
@@ -49,31 +65,12 @@ pub enum StartError {
         /// The namespace's file.
         path: PathBuf,
     },
-    /// A dev port did not open.
-    #[error("port {port}: {error}")]
-    Dev {
-        /// The port.
-        port: String,
-        /// Why.
-        error: DevError,
-    },
     /// The workers did not start.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// More ports than the switch has room for.
-    #[error("there is no room for port {0}")]
-    NoRoom(String),
-    /// A vhost-user port did not open. The error names it.
+    /// A port did not open.
     #[error(transparent)]
-    Vhost(#[from] strowger_vhost::PortError),
-    /// A TAP port did not open.
-    #[error("port {port}: {error}")]
-    Tap {
-        /// The port.
-        port: String,
-        /// Why.
-        error: TapError,
-    },
+    Port(#[from] OpenError),
     /// The control socket.
     #[error(transparent)]
     Control(#[from] control::ServerError),
@@ -84,48 +81,67 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Switch {
     _server: control::Server,
-    running: Arc<Mutex<Running>>,
+    running: Running,
     _rundir: Rundir,
 }
 
-/// What runs. The ports close before the engine ends.
+/// What runs. Dropping it closes all ports, whoever else has a handle.
 #[derive(Debug)]
-struct Running {
-    started: Instant,
-    ports: Vec<OpenPort>,
-    engine: Arc<Engine>,
+struct Running(Handle);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 impl Switch {
-    /// Starts a switch. It forwards when this returns.
+    /// Starts a switch: what is declared here, and what became of it by changes that were kept. It forwards when this
+    /// returns.
     ///
     /// # Errors
     /// What is wrong with the configuration, or which port did not open and why.
-    pub fn start(config: &Config) -> Result<Self, StartError> {
-        config.check()?;
-        check_namespaces(config)?;
-        let rundir = Rundir::take(&config.switch.rundir)?;
-        strowger_guestmem::install_fault_handler();
-        let engine =
-            Engine::start(EngineConfig { cores: config.cores(), poll: config.switch.poll })?;
-        let (snapshot, entries) = entries(config, &engine)?;
-        engine.publish(snapshot);
-        let mut running =
-            Running { started: Instant::now(), ports: Vec::new(), engine: Arc::new(engine) };
-        for ((name, port), entry) in config.ports.iter().zip(entries) {
-            running.ports.push(OpenPort::open(name, port, entry, &running.engine)?);
-            info!("port {name} is open");
+    pub fn start(declared: &Config) -> Result<Self, StartError> {
+        Self::start_with_log(declared, None)
+    }
+
+    /// The same with a log whose level can be changed by the API.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_with_log(declared: &Config, log: Option<log::Handle>) -> Result<Self, StartError> {
+        declared.check()?;
+        check_namespaces(declared)?;
+        limits::raise();
+        let rundir = Rundir::take(&declared.switch.rundir)?;
+        let store = declared.switch.state.as_deref().map(Store::open).transpose()?;
+        let kept = store.as_ref().map(keep::read).transpose()?.unwrap_or_default();
+        if let Some(trouble) = store.as_ref().and_then(Store::trouble) {
+            warn!("the state directory cannot be written to ({trouble}): changes are refused");
         }
-        let running = Arc::new(Mutex::new(running));
-        let reporter = Arc::new(status::Reporter::new(&running, config));
-        let server = control::Server::start(&rundir.control_socket(), &config.api, reporter)?;
+        let wanted = restore::restore(declared, &kept);
+        wanted.check()?;
+        strowger_guestmem::install_fault_handler();
+        let config = EngineConfig { cores: wanted.cores(), poll: wanted.switch.poll };
+        let engine = Arc::new(Engine::start(config)?);
+        let handle = Handle::new(engine, declared.clone(), store, log);
+        let running = Running(handle.clone());
+        handle.begin(wanted, &restore::numbers(&kept))?;
+        let server =
+            control::Server::start(&rundir.control_socket(), &declared.api, Arc::new(handle))?;
         Ok(Self { _server: server, running, _rundir: rundir })
+    }
+
+    /// The running switch, to be asked and changed.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.running.0.clone()
     }
 
     /// Its workers, for who watches them. Does not keep them alive.
     #[must_use]
     pub fn engine(&self) -> Weak<Engine> {
-        Arc::downgrade(&lock(&self.running).engine)
+        Arc::downgrade(&self.running.0.0.engine)
     }
 
     /// Ends in order. Dropping does the same.
@@ -142,43 +158,4 @@ fn check_namespaces(config: &Config) -> Result<(), StartError> {
         }
     }
     Ok(())
-}
-
-/// All bridges and ports as workers see them, and the ports' entries in the order of the configuration.
-fn entries(
-    config: &Config,
-    engine: &Engine,
-) -> Result<(Snapshot, Vec<Arc<PortEntry>>), StartError> {
-    let mut snapshot = Snapshot::default();
-    let mut entries = Vec::new();
-    let mut bridges = HashMap::new();
-    for name in config.bridges.keys() {
-        let table = Arc::new(MacTable::new(config.mac_limits(name)));
-        bridges.insert(name.as_str(), snapshot.add_bridge(name, table));
-    }
-    let numbers = config.numbers(&HashMap::new());
-    for (name, port) in &config.ports {
-        let no_room = || StartError::NoRoom(name.clone());
-        let entry = PortEntry {
-            id: snapshot.free_port_id().ok_or_else(no_room)?,
-            name: name.clone(),
-            number: numbers.get(name).copied().ok_or_else(no_room)?,
-            bridge: bridges.get(port.bridge.as_str()).copied().ok_or_else(no_room)?,
-            vlan: port.vlan_mode()?,
-            counters: Arc::new(PortCounters::new(engine.len())),
-            tx: Arc::new(TxSlots::new(port.queue_pairs().into())),
-            extras: Extras::default(),
-        };
-        let port_id: PortId = entry.id;
-        if !snapshot.put_port(entry) {
-            return Err(no_room());
-        }
-        entries.push(snapshot.port(port_id).cloned().ok_or_else(no_room)?);
-    }
-    Ok((snapshot, entries))
-}
-
-/// Nothing panics with the lock held; if it did, the state would still be whole enough to be shown and closed.
-fn lock(running: &Mutex<Running>) -> std::sync::MutexGuard<'_, Running> {
-    running.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -296,14 +296,16 @@ impl MacTable {
         }
     }
 
-    /// Forgets all stations behind a port.
-    pub fn forget(&self, port: PortId) {
+    /// Forgets all stations behind a port. Returns how many there were.
+    pub fn forget(&self, port: PortId) -> usize {
+        let mut forgotten = 0;
         loop {
             let mut inner = self.lock();
             for _ in 0..SLICE {
-                let Some(at) = inner.shares.first(port.0) else { return };
+                let Some(at) = inner.shares.first(port.0) else { return forgotten };
                 self.remove(&mut inner, at);
                 inner.shares.release(at);
+                forgotten += 1;
             }
         }
     }

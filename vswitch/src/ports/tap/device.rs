@@ -23,9 +23,19 @@ const FLAGS: libc::c_int =
 const OFFLOADS: libc::c_uint =
     libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
 
+/// An interface that was made.
+#[derive(Debug)]
+pub(super) struct Device {
+    /// One for each queue.
+    pub(super) files: Vec<OwnedFd>,
+    pub(super) mac: [u8; 6],
+    /// Any socket of the interface's namespace.
+    pub(super) socket: OwnedFd,
+}
+
 /// Makes an interface of that name in the namespace of the calling thread, with a file for each queue, and
 /// sets it up. Also says its address. Whatever fails, closing the files removes the interface.
-pub(super) fn create(name: &str, queues: u16) -> Result<(Vec<OwnedFd>, [u8; 6]), TapError> {
+pub(super) fn create(name: &str, queues: u16) -> Result<Device, TapError> {
     let fits = (1..libc::IFNAMSIZ).contains(&name.len())
         && name != "."
         && name != ".."
@@ -56,8 +66,23 @@ pub(super) fn create(name: &str, queues: u16) -> Result<(Vec<OwnedFd>, [u8; 6]),
         Some(first) => address(first)?,
         None => [0; 6],
     };
-    set_up(name)?;
-    Ok((files, mac))
+    let socket = set_up(name)?;
+    Ok(Device { files, mac, socket })
+}
+
+/// More files for queues of an interface that is there, in the namespace of the calling thread.
+pub(super) fn join(name: &str, queues: u16) -> Result<Vec<OwnedFd>, TapError> {
+    (0..queues)
+        .map(|_| open_tun().and_then(|file| attach(&file, name, FLAGS).map(|()| file)))
+        .collect()
+}
+
+/// The interface's MTU, asked by a socket of its namespace.
+pub(super) fn mtu(socket: &OwnedFd, name: &str) -> io::Result<u32> {
+    let mut request = Request::new(name);
+    interface_request(socket.as_fd(), libc::SIOCGIFMTU, &mut request)?;
+    // SAFETY: SIOCGIFMTU succeeded, so that this member of the union is the one that the kernel filled.
+    Ok(unsafe { request.0.ifr_ifru.ifru_mtu }.unsigned_abs())
 }
 
 /// Whether the file still has an interface. By poll(2): an `ioctl` would wait for the kernel's lock over all
@@ -124,8 +149,8 @@ fn address(file: &OwnedFd) -> Result<[u8; 6], TapError> {
     Ok(std::array::from_fn(|index| bytes.get(index).map_or(0, |&byte| byte as u8)))
 }
 
-/// Sets the interface's link up, in the namespace of the calling thread.
-fn set_up(name: &str) -> Result<(), TapError> {
+/// Sets the interface's link up, in the namespace of the calling thread, by a socket there, which is returned.
+fn set_up(name: &str) -> Result<OwnedFd, TapError> {
     let refused = |error| TapError::Kernel { step: "set the interface up", error };
     let socket = any_socket().map_err(refused)?;
     let mut request = Request::new(name);
@@ -133,7 +158,8 @@ fn set_up(name: &str) -> Result<(), TapError> {
     // SAFETY: SIOCGIFFLAGS succeeded, so that this member of the union is the one that the kernel filled.
     let flags = unsafe { request.0.ifr_ifru.ifru_flags };
     request.0.ifr_ifru.ifru_flags = flags | libc::IFF_UP as libc::c_short;
-    interface_request(socket.as_fd(), libc::SIOCSIFFLAGS, &mut request).map_err(refused)
+    interface_request(socket.as_fd(), libc::SIOCSIFFLAGS, &mut request).map_err(refused)?;
+    Ok(socket)
 }
 
 /// Whether an interface of that name is in the namespace of the calling thread.

@@ -85,8 +85,11 @@ fn advice(error: &io::Error) -> &'static str {
 /// A TAP interface, up. Its queues keep it alive; when they and this are dropped the interface is gone.
 #[derive(Debug)]
 pub struct Tap {
+    config: TapConfig,
     queues: Vec<Arc<Queue>>,
     mac: [u8; 6],
+    /// Of the interface's namespace.
+    socket: Arc<OwnedFd>,
 }
 
 /// What the two directions of a queue pair share.
@@ -99,6 +102,10 @@ struct Queue {
 }
 
 impl Queue {
+    fn new((file, pair): (OwnedFd, u16)) -> Arc<Self> {
+        Arc::new(Self { file, pair, gone: AtomicBool::new(false) })
+    }
+
     fn is_gone(&self) -> bool {
         self.gone.load(Relaxed)
     }
@@ -110,14 +117,47 @@ impl Tap {
     /// # Errors
     /// A bad name, an interface of that name, a namespace that is not there or is none, or the kernel's refusal.
     pub fn open(config: &TapConfig) -> Result<Self, TapError> {
-        let (files, mac) =
+        let made =
             netns::within(config.netns.as_deref(), || device::create(&config.name, config.queues))?;
-        let queues = files
-            .into_iter()
-            .zip(0..)
-            .map(|(file, pair)| Arc::new(Queue { file, pair, gone: AtomicBool::new(false) }))
-            .collect();
-        Ok(Self { queues, mac })
+        let device::Device { files, mac, socket } = made;
+        let queues = files.into_iter().zip(0..).map(Queue::new).collect();
+        Ok(Self { config: config.clone(), queues, mac, socket: Arc::new(socket) })
+    }
+
+    /// The same interface with another number of queues: those that there are, and more. It stays as it is, with all
+    /// that its namespace made of it. `before` is to be dropped when its queues are no longer used.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn open_again(config: &TapConfig, before: &Self) -> Result<Self, TapError> {
+        let pairs = config.queues.max(1);
+        // Descriptors of their own: a worker waits on those of before until it gives them back.
+        let own = |queue: &Arc<Queue>| Ok(Queue::new((queue.file.try_clone()?, queue.pair)));
+        let shared: io::Result<Vec<_>> =
+            before.queues.iter().take(usize::from(pairs)).map(own).collect();
+        let no_more = |error| TapError::Kernel { step: "share the queues of the interface", error };
+        let mut queues = shared.map_err(no_more)?;
+        let missing = pairs.saturating_sub(queues.len() as u16);
+        if missing > 0 {
+            let files =
+                netns::within(config.netns.as_deref(), || device::join(&config.name, missing))?;
+            queues.extend(files.into_iter().zip(queues.len() as u16..).map(Queue::new));
+        }
+        let socket = Arc::clone(&before.socket);
+        Ok(Self { config: config.clone(), queues, mac: before.mac, socket })
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn config(&self) -> &TapConfig {
+        &self.config
+    }
+
+    /// The longest packet that the interface takes, in bytes, if it is there under its name.
+    #[must_use]
+    pub fn mtu(&self) -> Option<u32> {
+        // Who owns the namespace may have given it another name, which is no error.
+        device::mtu(&self.socket, &self.config.name).ok()
     }
 
     /// The queues, both directions of each pair. Each direction has one user at a time; ask once.
