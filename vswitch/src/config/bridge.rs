@@ -24,7 +24,6 @@ pub struct BridgeConfig {
     /// What is done when a station moves to and fro between ports, as it does in a loop: nothing (`off`), a warning
     /// (`report`), or a warning, and frames from it dropped where it does not belong (`hold`).
     #[serde(skip_serializing_if = "is_default")]
-    #[schema(inline)]
     pub loop_guard: LoopGuard,
     /// Seconds that such a station is held.
     #[serde(skip_serializing_if = "is_default_hold")]

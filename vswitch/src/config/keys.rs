@@ -357,3 +357,6 @@ pub(super) fn made<T: Section>(path: &str, object: Map<String, Value>) -> Result
     serde_json::from_value(Value::Object(object))
         .map_err(|error| ConfigError::new(path, error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

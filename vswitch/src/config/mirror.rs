@@ -19,7 +19,6 @@ pub struct MirrorConfig {
     pub ports: Vec<String>,
     /// Which frames of these ports: those into the switch (`rx`), out of it (`tx`), or `both`.
     #[serde(default, skip_serializing_if = "is_default")]
-    #[schema(inline)]
     pub direction: Direction,
     /// The VLANs whose frames are copied, 0 for untagged frames; all if there are only `ports`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

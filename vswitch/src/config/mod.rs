@@ -10,6 +10,8 @@
 //!
 //! Opens nothing; that is `switch`'s. Asks the kernel one thing: which cores the process may use.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod bridge;
 pub mod check;
 pub mod command;
@@ -21,6 +23,8 @@ mod nearest;
 pub mod path;
 pub mod plan;
 pub mod port;
+#[cfg(test)]
+mod reference;
 pub mod restore;
 mod switch;
 mod units;

@@ -185,3 +185,6 @@ fn values<T: Section>(section: &T) -> Map<String, Value> {
     // A path that is no text cannot be shown; `Config::check` refuses it.
     keys::object("", section).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,6 @@ pub struct PortConfig {
     /// What is behind it: a virtual machine's network card by a socket that the switch makes (`vhost-user`) or that
     /// it connects to (`vhost-user-client`), a TAP interface that the switch makes (`tap`), or an interface that is
     /// there (`dev`).
-    #[schema(inline)]
     pub kind: PortKind,
     /// The UNIX socket of a vhost-user port.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +32,6 @@ pub struct PortConfig {
     /// The network namespace that a TAP interface is made in: a name of `ip netns`, or a path such as
     /// `/proc/PID/ns/net`. The switch's own without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(inline)]
     pub netns: Option<Netns>,
     /// The interface of a `tap` or `dev` port, at most 15 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +51,6 @@ pub struct PortConfig {
     pub tag: Option<u16>,
     /// Trunk port: these VLANs, tagged; 0 for untagged frames. Without any VLAN key: all, tagged or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(inline)]
     pub trunks: Vec<VidRange>,
     /// With `trunks` or alone: untagged frames are in this VLAN, and leave untagged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,20 +62,16 @@ pub struct PortConfig {
     pub dot1q_tunnel: Option<u16>,
     /// The most that the port may send into the switch, in bits or frames a second; what is more is dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(inline)]
     pub ingress_rate: Option<Rate>,
     /// How much may come at once above that rate; in bytes, or in frames for a rate in frames.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(inline)]
     pub ingress_burst: Option<Size>,
     /// The most that the port is sent from the switch, in bits or frames a second; what is more waits in a queue of
     /// bounded length.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(inline)]
     pub egress_rate: Option<Rate>,
     /// How much may leave at once above that rate; in bytes, or in frames for a rate in frames.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(inline)]
     pub egress_burst: Option<Size>,
 }
 

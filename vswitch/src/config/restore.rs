@@ -209,3 +209,6 @@ fn json(config: &Config, object: ObjectKind, name: &str) -> Option<Value> {
 fn as_json<T: Section>(section: &T) -> Option<Value> {
     keys::object("", section).ok().map(Value::Object)
 }
+
+#[cfg(test)]
+mod tests;

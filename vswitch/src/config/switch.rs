@@ -26,7 +26,6 @@ pub struct SwitchConfig {
     /// What a worker does when there is nothing to forward: sleep (`adaptive`), or keep on asking (`busy`: lowest
     /// latency, a whole core).
     #[serde(skip_serializing_if = "is_default")]
-    #[schema(inline)]
     pub poll: Poll,
     /// The directory of the control socket and the lock; one switch a directory.
     #[serde(skip_serializing_if = "is_default_rundir")]
@@ -54,7 +53,6 @@ pub struct SwitchConfig {
 pub struct ApiConfig {
     /// Who may use the control socket, by its file mode in octal.
     #[serde(skip_serializing_if = "is_default")]
-    #[schema(inline)]
     pub socket_mode: SocketMode,
     /// The group that the control socket is given to, by name or number.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +86,6 @@ pub struct LogConfig {
     pub level: String,
     /// Lines for people, or one JSON object a line.
     #[serde(skip_serializing_if = "is_default")]
-    #[schema(inline)]
     pub format: LogFormat,
 }
 
@@ -141,7 +138,7 @@ impl Section for SwitchConfig {
     ];
 }
 
-const CORE: Form = Form::Number { what: "a core's number", low: 0, high: CpuSet::MAX_CPU as u64 };
+const CORE: Form = Form::Number { what: "a core's number", low: 0, high: CpuSet::MAX_CPU as u64 - 1 };
 pub(super) const SECONDS: Form =
     Form::Number { what: "a number of seconds", low: 1, high: MAX_SECONDS };
 pub(super) const STATIONS: Form =

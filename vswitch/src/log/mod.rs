@@ -42,6 +42,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = LogFormat)]
 pub enum Format {
     /// Lines for people.
     #[default]
