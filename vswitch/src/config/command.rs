@@ -18,7 +18,7 @@ pub enum Command {
     /// To be a switch.
     Run {
         /// What kind of switch.
-        config: Config,
+        config: Box<Config>,
         /// What is logged, if the user said so.
         log: Option<String>,
     },
@@ -65,7 +65,7 @@ impl Command {
         match (CommandLine::from_arg_matches(&matches)?.verb, matches.subcommand()) {
             (Verb::Run(run), Some((_, order))) => {
                 let objects = run.objects(order)?;
-                Ok(Self::Run { config: run.config(objects), log: run.log })
+                Ok(Self::Run { config: Box::new(run.config(objects)), log: run.log })
             }
             (Verb::Status(ask), _) => Ok(ask.command(Question::Status)),
             (Verb::Drops(ask), _) => Ok(ask.command(Question::Drops)),
@@ -199,7 +199,7 @@ mod tests {
 
     fn config(words: &str) -> Config {
         match read(words).unwrap() {
-            Command::Run { config, .. } => config,
+            Command::Run { config, .. } => *config,
             other => panic!("{other:?}"),
         }
     }

@@ -138,7 +138,8 @@ impl Section for SwitchConfig {
     ];
 }
 
-const CORE: Form = Form::Number { what: "a core's number", low: 0, high: CpuSet::MAX_CPU as u64 - 1 };
+const CORE: Form =
+    Form::Number { what: "a core's number", low: 0, high: CpuSet::MAX_CPU as u64 - 1 };
 pub(super) const SECONDS: Form =
     Form::Number { what: "a number of seconds", low: 1, high: MAX_SECONDS };
 pub(super) const STATIONS: Form =

@@ -61,8 +61,11 @@ const LEAST_DEFAULT_BYTES: u64 = 64 << 10;
 /// The burst that no default is below, in frames: a batch.
 const LEAST_DEFAULT_FRAMES: u64 = 64;
 
+/// A unit: its name, what a number of it is, and how many of the smallest it is.
+type Unit<T> = (&'static str, fn(u64) -> T, u64);
+
 /// Units, the largest first.
-const RATE_UNITS: [(&str, fn(u64) -> Rate, u64); 9] = [
+const RATE_UNITS: [Unit<Rate>; 9] = [
     ("Tbit", Rate::Bits, 1_000_000_000_000),
     ("Gbit", Rate::Bits, 1_000_000_000),
     ("Mbit", Rate::Bits, 1_000_000),
@@ -73,7 +76,7 @@ const RATE_UNITS: [(&str, fn(u64) -> Rate, u64); 9] = [
     ("kpps", Rate::Frames, 1_000),
     ("pps", Rate::Frames, 1),
 ];
-const SIZE_UNITS: [(&str, fn(u64) -> Size, u64); 4] = [
+const SIZE_UNITS: [Unit<Size>; 4] = [
     ("MiB", Size::Bytes, 1 << 20),
     ("KiB", Size::Bytes, 1 << 10),
     ("B", Size::Bytes, 1),
@@ -143,7 +146,7 @@ impl fmt::Display for Size {
 }
 
 /// Reads digits, maybe a fraction, and a unit. What is not whole in the smallest unit is none.
-fn amount<T>(text: &str, units: &[(&str, fn(u64) -> T, u64)]) -> Option<T> {
+fn amount<T>(text: &str, units: &[Unit<T>]) -> Option<T> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, unit) = text.split_at(digits);
     let &(_, make, factor) = units.iter().find(|(name, ..)| *name == unit.trim_start())?;
@@ -163,12 +166,9 @@ fn amount<T>(text: &str, units: &[(&str, fn(u64) -> T, u64)]) -> Option<T> {
 }
 
 /// Writes a number with the largest unit that leaves it whole.
-fn shown<T>(
-    f: &mut fmt::Formatter<'_>,
-    number: u64,
-    units: &[(&str, fn(u64) -> T, u64)],
-) -> fmt::Result {
-    let whole = units.iter().find(|&&(_, _, factor)| number >= factor && number % factor == 0);
+fn shown<T>(f: &mut fmt::Formatter<'_>, number: u64, units: &[Unit<T>]) -> fmt::Result {
+    let whole =
+        units.iter().find(|&&(_, _, factor)| number >= factor && number.is_multiple_of(factor));
     let (name, factor) =
         whole.or(units.last()).map_or(("", 1), |&(name, _, factor)| (name, factor));
     write!(f, "{}{name}", number / factor)

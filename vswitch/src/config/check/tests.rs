@@ -2,16 +2,23 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::{
-    config::{command::Command, file},
+    config::{
+        file,
+        flags::{self, Flag},
+        port,
+    },
     vlan::{Mode, Native, Vid, VidSet},
 };
 
-fn flags(words: &str) -> Config {
-    let words = ["strowger", "run"].into_iter().chain(words.split_whitespace());
-    match Command::from_words(words).unwrap() {
-        Command::Run { config, .. } => config,
+fn flags(words: &'static str) -> Config {
+    let words: Vec<_> = words.split_whitespace().collect();
+    let flag = |pair: &[&'static str]| match pair {
+        ["--bridge", text] => (Flag::Bridge, *text),
+        ["--port", text] => (Flag::Port, *text),
+        ["--mirror", text] => (Flag::Mirror, *text),
         other => panic!("{other:?}"),
-    }
+    };
+    flags::gather(words.chunks(2).map(flag)).unwrap()
 }
 
 #[test]
@@ -30,8 +37,6 @@ fn what_clashes_is_named() {
             "ports.y.interface: the interface eth0 is that of port 'x' already",
         ),
         ("--bridge a --port tap:x --port dev:y=x", "ports.y.interface: the interface x is that"),
-        ("--bridge a --workers 1,1", "switch.workers[1]: core 1 is given to two workers"),
-        ("--bridge a --mac-limit 0", "switch.mac-limit: expected a number of stations from 1"),
         ("--bridge a --port tap:x,tag=1,trunks=2", "ports.x.trunks: there are both tag and trunks"),
         ("--bridge a --port tap:x,tag=1,native=2", "ports.x.native: there are both tag and native"),
         ("--bridge a --port tap:x,dot1q-tunnel=1,tag=2", "both tag and dot1q-tunnel"),
@@ -125,6 +130,15 @@ fn there_is_a_bound_for_everything() {
 
     config.switch.workers = (0..=MAX_WORKERS).collect();
     assert_eq!(config.check().unwrap_err().key, "switch.workers");
+    config.switch.workers = vec![3, 1, 3];
+    let said = config.check().unwrap_err().to_string();
+    assert_eq!(said, "switch.workers[2]: core 3 is given to two workers");
+    config.switch.workers = vec![usize::MAX];
+    assert_eq!(config.check().unwrap_err().key, "switch.workers[0]");
+    config.switch.workers.clear();
+    config.switch.mac_limit = 0;
+    let said = config.check().unwrap_err().to_string();
+    assert!(said.starts_with("switch.mac-limit: expected a number of stations from 1"), "{said}");
 }
 
 #[test]
@@ -177,9 +191,7 @@ fn ports_are_numbered_in_order_around_the_numbers_that_are_given_or_were() {
 
 #[test]
 fn vlan_keys_make_a_mode() {
-    let mode = |keys: &str| {
-        flags(&format!("--bridge a --port tap:x{keys}")).ports["x"].vlan_mode().unwrap()
-    };
+    let mode = |keys: &str| port::parse(&format!("tap:x{keys}")).unwrap().1.vlan_mode().unwrap();
     let vid = |number| Vid::new(number).unwrap();
     assert_eq!(mode(""), Mode::default());
     assert_eq!(mode(",tag=7"), Mode::Access(vid(7)));
