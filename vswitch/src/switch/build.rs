@@ -5,11 +5,12 @@ use std::{io, sync::Arc};
 use strowger_packet::PortId;
 
 use crate::{
-    config::{Config, Direction, PortConfig},
+    config::{BridgeConfig, Config, Direction, LoopGuard, PortConfig},
     engine::clock,
     rates::{Shaper, TokenBucket},
     snapshot::Extras,
     tables::{
+        loops::Guard,
         mac::{MacLimits, MacTable},
         mirror::{self, Mirror},
     },
@@ -31,6 +32,15 @@ pub(super) fn stations_again(limits: MacLimits, before: &MacTable) -> Arc<MacTab
         table.learn(station.vid, station.mac, station.port, now.saturating_sub(station.age));
     }
     Arc::new(table)
+}
+
+/// What a bridge does with stations that go to and fro.
+pub(super) fn guard(bridge: &BridgeConfig) -> Guard {
+    match bridge.loop_guard {
+        LoopGuard::Off => Guard::Off,
+        LoopGuard::Report => Guard::Report,
+        LoopGuard::Hold => Guard::Hold(bridge.loop_hold.try_into().unwrap_or(u32::MAX)),
+    }
 }
 
 /// What is done to a port's frames beside forwarding them. What stays the same of `before` goes on: a bucket is as full

@@ -112,6 +112,12 @@ impl Step {
     pub(super) fn publish(self, engine: &Engine, show: impl FnOnce(Running)) {
         let Self { snapshot, running, opened, closing } = self;
         engine.publish(snapshot);
+        let now = engine.snapshot();
+        for (name, &id) in &running.bridges {
+            if let Some((bridge, config)) = now.bridge(id).zip(running.config.bridges.get(name)) {
+                bridge.stations.set_guard(build::guard(config));
+            }
+        }
         show(running);
         for port in closing {
             port.close();

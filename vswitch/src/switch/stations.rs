@@ -23,7 +23,7 @@ impl Inner {
                     .port(station.port)
                     .map_or_else(String::new, |port| port.name.clone()),
                 age_seconds: station.age.into(),
-                held: false,
+                held: station.held,
             };
             bridge.stations.stations(now).into_iter().map(shown).collect::<Vec<_>>()
         };

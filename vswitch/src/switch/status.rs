@@ -125,7 +125,8 @@ fn bridges(running: &Running, snapshot: &Snapshot) -> Vec<Bridge> {
             held: statistics.held,
             replaced: statistics.replaced,
             aged: statistics.aged,
-            ..Bridge::default()
+            loops: statistics.loops,
+            held_stations: statistics.held_stations,
         })
     };
     running.config.bridges.keys().filter_map(shown).collect()
