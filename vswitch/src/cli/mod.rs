@@ -1,100 +1,127 @@
 //! The command line: what a person types, what a switch is asked for it, and how the answer looks.
 //!
+//! * [`arguments`]: the words.
 //! * [`run`]: the one command that is a switch.
-//! * [`rates`]: what two samples of counters say of the time between them.
-//! * [`show`]: answers as text, in [`table`]s with [`units`].
-//! * [`screen`]: the terminal, or the pipe, that they are written to.
+//! * [`request`]: what a command asks of the switch: pure; [`ask`]: asking it.
+//! * [`files`]: configuration files, applied, checked and written.
+//! * [`rates`]: what two samples of counters say of the time between them; [`watch`]: taking them.
+//! * [`show`]: answers as text, in [`table`]s with [`units`]; [`screen`]: the terminal or pipe that they go to.
+//! * [`top`]: the page that goes on.
+//! * [`generate`]: completions and manual pages.
 //!
 //! Knows a running switch by its API only, and opens nothing of it but for `run`.
 
-#![allow(dead_code, unused_imports, reason = "the commands that show the rest come with the API")]
-
+mod arguments;
+mod ask;
+mod files;
+mod generate;
 mod rates;
+#[cfg(test)]
+mod reference;
+mod request;
 mod run;
 mod screen;
 mod show;
 mod table;
+mod top;
 mod units;
+mod watch;
 
 use std::{
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
-use crate::{
-    config::command::{Command, Output, Question},
-    control::{Client, Drop, Status},
-    switch::rundir::CONTROL_SOCKET,
-};
-use screen::{Colour, Look, Unwritten};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+
+use crate::config::ConfigError;
+use arguments::{CommandLine, TopFlags, Verb, WorkerVerb};
+use screen::Unwritten;
 
 /// Something did not work.
 const FAILED: u8 = 1;
 /// The command line was not understood.
 const WRONG_USAGE: u8 = 2;
 
+/// Why a command ends otherwise than it should.
+#[derive(Debug)]
+enum Failure {
+    /// The words were wrong.
+    Usage(String),
+    /// It did not work.
+    Failed(String),
+    /// Nobody wants the rest of the answer, which is no failure.
+    NotWanted,
+}
+
+impl Failure {
+    fn usage(error: &ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<Unwritten> for Failure {
+    fn from(why: Unwritten) -> Self {
+        match why {
+            Unwritten::NotWanted => Self::NotWanted,
+            Unwritten::Failed(error) => Self::Failed(format!("cannot write the answer: {error}")),
+        }
+    }
+}
+
 /// Does what the process's arguments say.
 #[must_use]
 pub fn main() -> ExitCode {
-    let command = match Command::from_words(std::env::args_os()) {
-        Ok(command) => command,
+    let words = CommandLine::command().try_get_matches();
+    let read = words.and_then(|words| Ok((CommandLine::from_arg_matches(&words)?.verb, words)));
+    let result = match read {
+        Ok((verb, words)) => perform(verb, &words),
         Err(error) => {
             // Nothing is left to be done if the terminal is gone.
             let _gone = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG_USAGE));
         }
     };
-    let result = match command {
-        Command::Run { config, log } => {
-            let log = match run::start_log(log) {
-                Ok(log) => log,
-                Err(error) => return complain(&error, WRONG_USAGE),
-            };
-            let result = run::run(&config, &log);
-            log.flush();
-            result
-        }
-        Command::Ask { question, rundir, output } => answer(question, &rundir, output),
-    };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error, FAILED),
+        Ok(()) | Err(Failure::NotWanted) => ExitCode::SUCCESS,
+        Err(Failure::Usage(error)) => complain(&error, WRONG_USAGE),
+        Err(Failure::Failed(error)) => complain(&error, FAILED),
     }
 }
 
-/// Asks a switch and shows what it says.
-fn answer(question: Question, rundir: &Path, output: Output) -> Result<(), String> {
-    let client = Client::unix(rundir.join(CONTROL_SOCKET));
-    let look = Look::of_stdout(Colour::Auto);
-    let text = match question {
-        Question::Status => {
-            let status: Status = client.get("/v1/status").map_err(|error| error.to_string())?;
-            shown(&status, output, |status| show::status(status, &look))
+fn perform(verb: Verb, words: &ArgMatches) -> Result<(), Failure> {
+    match verb {
+        Verb::Run(flags) => {
+            // There are words after `run`, or it would not have been read.
+            let order = words.subcommand().map_or(words, |(_, order)| order);
+            run::start(&flags, order)
         }
-        Question::Drops => {
-            let drops: Vec<Drop> = client.get("/v1/drops").map_err(|error| error.to_string())?;
-            shown(&drops, output, |drops| show::drops(drops, &look))
-        }
-    }?;
-    match screen::write(&text) {
-        Ok(()) | Err(Unwritten::NotWanted) => Ok(()),
-        Err(Unwritten::Failed(error)) => Err(format!("cannot write the answer: {error}")),
+        Verb::Apply(flags) => files::apply(&flags),
+        Verb::Config { verb } => files::config(&verb),
+        Verb::Status(asking) => ask::show_status(&asking),
+        Verb::Bridge { verb } => ask::bridge(&verb),
+        Verb::Port { verb } => ask::port(&verb),
+        Verb::Mirror { verb } => ask::mirror(&verb),
+        Verb::Mac { verb } => ask::mac(&verb),
+        Verb::Stats(flags) => watch::stats(&flags),
+        Verb::Drops(flags) => ask::drops(&flags),
+        Verb::Worker { verb: WorkerVerb::List { watch, asking } } => watch::workers(&asking, watch),
+        Verb::Log { verb } => ask::log(&verb),
+        Verb::Top(flags) => show_top(&flags),
+        Verb::Completions { shell } => generate::completions(shell),
+        Verb::Man { directory } => generate::man(&directory),
     }
 }
 
-fn shown<T: serde::Serialize>(
-    answer: &T,
-    output: Output,
-    table: impl Fn(&T) -> String,
-) -> Result<String, String> {
-    match output {
-        Output::Text => Ok(table(answer)),
-        Output::Json => {
-            let json = serde_json::to_string_pretty(answer).map_err(|error| error.to_string())?;
-            Ok(json + "\n")
-        }
-    }
+/// `strowger top`.
+fn show_top(flags: &TopFlags) -> Result<(), Failure> {
+    let client = ask::client(&flags.which)?;
+    let status = move || match ask::status(&client) {
+        Ok(status) => Ok(status),
+        Err(Failure::Usage(error) | Failure::Failed(error)) => Err(error),
+        Err(Failure::NotWanted) => Err("the answer is not wanted".to_owned()),
+    };
+    top::top(ask::name(&flags.which), flags.interval, status).map_err(Failure::Failed)
 }
 
 /// One line that says what is wrong.

@@ -32,12 +32,12 @@ pub(super) struct PortRate {
 }
 
 /// How a worker did between two samples. What a frame took is not known where there was none.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub(super) struct WorkerRate {
     /// The part of its time that it spent on frames, from 0 to 1.
     pub(super) load: f64,
     /// Frames in a second.
-    pub(super) frames: f64,
+    pub(super) frames_per_second: f64,
     /// Nanoseconds that each took.
     pub(super) nanos_a_frame: Option<f64>,
     /// Cycles that each took.
@@ -117,7 +117,7 @@ impl WorkerRate {
         let batches = more(|worker| worker.batches);
         Self {
             load: if alive > 0.0 { (busy / alive).min(1.0) } else { 0.0 },
-            frames: if alive > 0.0 { frames * 1e9 / alive } else { 0.0 },
+            frames_per_second: if alive > 0.0 { frames * 1e9 / alive } else { 0.0 },
             nanos_a_frame: a_frame(busy),
             cycles_a_frame: a_frame(more(|worker| worker.busy_cycles)),
             batch: (batches > 0.0).then(|| frames / batches),
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(rate.nanos_a_frame, Some(25.0));
         assert_eq!(rate.cycles_a_frame, Some(75.0));
         assert_eq!(rate.batch, Some(20.0));
-        assert_eq!(rate.frames, 10_000_000.0);
+        assert_eq!(rate.frames_per_second, 10_000_000.0);
         let idle = WorkerRate::of(&now, &now);
         assert_eq!((idle.load, idle.nanos_a_frame, idle.batch), (0.0, None, None));
         assert_eq!(WorkerRate::since_start(&before).batch, Some(10.0));

@@ -2,12 +2,45 @@
 
 use std::io::{self, Write};
 
+use clap::ArgMatches;
 use tracing::info;
 
-use crate::{config::Config, log, service::Service, signals::Ending, switch::Switch};
+use super::{Failure, files};
+pub(super) use crate::config::command::RunFlags;
+use crate::{
+    config::{Config, LogFormat},
+    log,
+    service::Service,
+    signals::Ending,
+    switch::Switch,
+};
+
+/// `strowger run`, with its flags and their order.
+pub(super) fn start(flags: &RunFlags, order: &ArgMatches) -> Result<(), Failure> {
+    let config = match &flags.file {
+        Some(file) => files::read(file).map_err(Failure::Failed)?.config,
+        None => flags.objects(order).map_err(|error| Failure::usage(&error))?,
+    };
+    let mut config = flags.over(config);
+    // Less than a flag, more than a file.
+    if let Ok(level) = std::env::var("STROWGER_LOG")
+        && flags.log.is_none()
+    {
+        config.log.level = level;
+    }
+    let format = match config.log.format {
+        LogFormat::Text => log::Format::Text,
+        LogFormat::Json => log::Format::Json,
+    };
+    let log =
+        log::start(&config.log.level, format).map_err(|error| Failure::Usage(error.to_string()))?;
+    let result = run(&config, &log);
+    log.flush();
+    result.map_err(Failure::Failed)
+}
 
 /// Is a switch until a signal ends it.
-pub(super) fn run(config: &Config, log: &log::Handle) -> Result<(), String> {
+fn run(config: &Config, log: &log::Handle) -> Result<(), String> {
     let mut ending = Ending::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
     let switch =
         Switch::start_with_log(config, Some(log.clone())).map_err(|error| error.to_string())?;
@@ -21,12 +54,4 @@ pub(super) fn run(config: &Config, log: &log::Handle) -> Result<(), String> {
     service.stopping();
     switch.stop();
     Ok(())
-}
-
-/// Logs to stderr, what `--log` or `STROWGER_LOG` says and what is worth knowing otherwise.
-pub(super) fn start_log(wanted: Option<String>) -> Result<log::Handle, String> {
-    let wanted = wanted
-        .or_else(|| std::env::var("STROWGER_LOG").ok())
-        .unwrap_or_else(|| log::STANDARD.to_owned());
-    log::start(&wanted, log::Format::Text).map_err(|error| error.to_string())
 }

@@ -9,7 +9,7 @@ use super::table::Tone;
 
 /// When answers are coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Colour {
+pub(in crate::cli) enum Colour {
     /// On a terminal, unless the environment variable NO_COLOR is set
     #[default]
     Auto,
@@ -24,6 +24,8 @@ pub(super) enum Colour {
 pub(super) struct Look {
     /// The terminal's columns; none if there is no terminal.
     pub(super) width: Option<u16>,
+    /// And its lines.
+    pub(super) height: Option<u16>,
     /// Whether there are colours.
     pub(super) colour: bool,
 }
@@ -39,10 +41,11 @@ impl Look {
     pub(super) fn of_stdout(colour: Colour) -> Self {
         let terminal = io::stdout().is_terminal();
         // A terminal that does not tell its size is as wide as the first ones.
-        let width = || ratatui::crossterm::terminal::size().map_or(80, |(columns, _)| columns);
+        let size = terminal.then(|| ratatui::crossterm::terminal::size().unwrap_or((80, 24)));
         let no_colour = std::env::var_os("NO_COLOR");
         Self {
-            width: terminal.then(width).map(|width| width.max(1)),
+            width: size.map(|(columns, _)| columns.max(1)),
+            height: size.map(|(_, lines)| lines.max(1)),
             colour: coloured(colour, terminal, no_colour.as_deref()),
         }
     }
@@ -115,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_text_is_painted_where_there_are_colours() {
-        let look = Look { width: None, colour: true };
+        let look = Look { colour: true, ..Look::plain() };
         assert_eq!(look.paint("x", Tone::Plain), "x");
         let red = look.paint("x", Tone::Bad);
         assert!(red.starts_with('\x1b') && red.contains('x'), "{red:?}");

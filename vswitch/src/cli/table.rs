@@ -80,8 +80,8 @@ pub(super) struct Cell {
 impl Cell {
     /// A cell whose control characters are shown as escapes: what a table shows may have come from a guest, and a
     /// terminal obeys what it is sent.
-    pub(super) fn new(text: impl ToString, tone: Tone) -> Self {
-        Self { text: printable(&text.to_string()), tone }
+    pub(super) fn new(text: &str, tone: Tone) -> Self {
+        Self { text: printable(text), tone }
     }
 
     fn width(&self) -> usize {
@@ -91,7 +91,7 @@ impl Cell {
 
 impl<T: ToString> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self::new(text, Tone::Plain)
+        Self::new(&text.to_string(), Tone::Plain)
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) fn printable(text: &str) -> String {
 
 /// A frame count that should be 0.
 pub(super) fn lost(frames: u64) -> Cell {
-    Cell::new(frames, if frames == 0 { Tone::Plain } else { Tone::Odd })
+    Cell::new(&frames.to_string(), if frames == 0 { Tone::Plain } else { Tone::Odd })
 }
 
 /// Rows below titles.
@@ -219,12 +219,12 @@ impl Sheet {
             if column.content == Content::Number {
                 drawn.set_cell_alignment(CellAlignment::Right);
             }
-            if column.content != Content::Text
-                && let Some(&width) = widths.get(at)
-            {
-                let width = u16::try_from(width).unwrap_or(u16::MAX).saturating_add(gap);
-                drawn.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
-            }
+            let Some(&width) = widths.get(at) else { continue };
+            let width = Width::Fixed(u16::try_from(width).unwrap_or(u16::MAX).saturating_add(gap));
+            drawn.set_constraint(match column.content {
+                Content::Text => ColumnConstraint::LowerBoundary(width),
+                Content::Number | Content::Word => ColumnConstraint::Absolute(width),
+            });
         }
         table.trim_fmt() + "\n"
     }

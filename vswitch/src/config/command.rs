@@ -1,101 +1,24 @@
-//! The command line.
+//! The flags of `strowger run`: a configuration file, or bridges, ports and mirrors in their order; and what they say of
+//! the switch itself, which a file may say too.
 
 use std::path::PathBuf;
 
-use clap::{
-    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
-    error::ErrorKind,
-};
+use clap::{ArgMatches, Args, ValueEnum};
 
 use super::{
-    Config, DEFAULT_MAC_AGEING, DEFAULT_MAC_LIMIT, DEFAULT_RUNDIR, Poll, SwitchConfig,
+    Config, ConfigError, LogFormat, Poll,
     flags::{self, Flag},
 };
 
-/// What the user asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// To be a switch.
-    Run {
-        /// What kind of switch.
-        config: Box<Config>,
-        /// What is logged, if the user said so.
-        log: Option<String>,
-    },
-    /// To be told how a running switch is.
-    Ask {
-        /// What to ask it for.
-        question: Question,
-        /// Whose run directory.
-        rundir: PathBuf,
-        /// How the answer is shown.
-        output: Output,
-    },
-}
-
-/// What a running switch can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Workers, bridges and ports.
-    Status,
-    /// What was dropped, and why.
-    Drops,
-}
-
-/// How an answer is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Aligned tables for people.
-    Text,
-    /// One JSON document.
-    Json,
-}
-
-impl Command {
-    /// Reads the words after the program's name, and that name before them.
-    ///
-    /// # Errors
-    /// Wrong usage, or a request for help or the version: print it and exit with its code.
-    pub fn from_words<I, T>(words: I) -> Result<Self, clap::Error>
-    where
-        I: IntoIterator<Item = T>,
-        T: Into<std::ffi::OsString> + Clone,
-    {
-        let matches = CommandLine::command().try_get_matches_from(words)?;
-        match (CommandLine::from_arg_matches(&matches)?.verb, matches.subcommand()) {
-            (Verb::Run(run), Some((_, order))) => {
-                let objects = run.objects(order)?;
-                Ok(Self::Run { config: Box::new(run.config(objects)), log: run.log })
-            }
-            (Verb::Status(ask), _) => Ok(ask.command(Question::Status)),
-            (Verb::Drops(ask), _) => Ok(ask.command(Question::Drops)),
-            (Verb::Run(_), None) => Err(wrong_usage("no command is given")),
-        }
-    }
-}
-
-/// A virtual switch in user space: virtual machines by vhost-user, containers by TAP.
-#[derive(Debug, Parser)]
-#[command(name = "strowger", version)]
-struct CommandLine {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Runs a switch until SIGTERM or SIGINT.
-    Run(RunFlags),
-    /// Shows the workers, bridges and ports of a running switch.
-    Status(AskFlags),
-    /// Shows how many frames a running switch dropped, and why.
-    Drops(AskFlags),
-}
-
+/// What is said of the switch that is to run.
 #[derive(Debug, Args)]
-struct RunFlags {
+pub struct RunFlags {
+    /// A configuration file, instead of --bridge, --port and --mirror; - for standard input. Other flags go before
+    /// what it says
+    #[arg(long = "config", value_name = "FILE", conflicts_with_all = ["bridges", "ports", "mirrors"])]
+    pub file: Option<PathBuf>,
     /// A bridge; the ports and mirrors after it belong to it
-    #[arg(long = "bridge", value_name = "NAME[,KEY=VALUE]…", required = true)]
+    #[arg(long = "bridge", value_name = "NAME[,KEY=VALUE]…", required_unless_present = "file")]
     bridges: Vec<String>,
     /// A port of the bridge before it: vhost-user:NAME=PATH (the switch listens), vhost-user-client:NAME=PATH
     /// (the switch connects), tap:NAME[@NETNS], or dev:NAME[=INTERFACE]; then, with commas, number=N, tag=VID,
@@ -108,58 +31,87 @@ struct RunFlags {
     /// The forwarding cores, one worker each [default: core 1, or the second of those allowed]
     #[arg(long, value_name = "CORE[,CORE]…", value_delimiter = ',')]
     workers: Vec<usize>,
-    /// What a worker does when there is nothing to forward: sleep, or keep on asking
-    #[arg(long, value_enum, default_value_t = PollFlag::Adaptive)]
-    poll: PollFlag,
-    /// The directory for sockets and state
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_RUNDIR)]
-    rundir: PathBuf,
-    /// Seconds after which a silent station is forgotten
-    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_MAC_AGEING)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    mac_ageing: u64,
-    /// The most stations that a bridge remembers
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAC_LIMIT)]
-    mac_limit: usize,
-    /// What is logged: error, warn, info, debug or trace, also by module as in info,strowger_vhost=debug
+    /// What a worker does when there is nothing to forward [default: adaptive]
+    #[arg(long, value_enum)]
+    poll: Option<PollFlag>,
+    /// The directory for the control socket and the lock [default: /run/strowger]
+    #[arg(long, value_name = "DIR")]
+    rundir: Option<PathBuf>,
+    /// The directory where changes made by commands are kept, so that they survive a restart [default: none, they do
+    /// not]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Seconds after which a silent station is forgotten [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=super::MAX_SECONDS))]
+    mac_ageing: Option<u64>,
+    /// The most stations that a bridge remembers [default: 8192]
+    #[arg(long, value_name = "N")]
+    mac_limit: Option<usize>,
+    /// What is logged: off, error, warn, info, debug or trace, also by module as in info,strowger_vhost=debug
+    /// [default: the environment variable STROWGER_LOG, or info]
     #[arg(long, value_name = "LEVEL")]
-    log: Option<String>,
+    pub log: Option<String>,
+    /// How it is logged [default: text]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<FormatFlag>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum PollFlag {
+    /// Sleep
     Adaptive,
+    /// Go on asking: lowest latency, a whole core
     Busy,
 }
 
-#[derive(Debug, Args)]
-struct AskFlags {
-    /// The run directory of the switch to ask
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_RUNDIR)]
-    rundir: PathBuf,
-    /// How the answer is shown
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    output: Output,
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatFlag {
+    /// Lines for people
+    Text,
+    /// A JSON object a line
+    Json,
 }
 
 impl RunFlags {
-    fn config(&self, objects: Config) -> Config {
-        let switch = SwitchConfig {
-            workers: self.workers.clone(),
-            poll: match self.poll {
+    /// What the flags say of the switch itself, over what is said of it already.
+    #[must_use]
+    pub fn over(&self, mut config: Config) -> Config {
+        let switch = &mut config.switch;
+        if !self.workers.is_empty() {
+            switch.workers.clone_from(&self.workers);
+        }
+        if let Some(poll) = self.poll {
+            switch.poll = match poll {
                 PollFlag::Adaptive => Poll::Adaptive,
                 PollFlag::Busy => Poll::Busy,
-            },
-            rundir: self.rundir.clone(),
-            mac_ageing: self.mac_ageing,
-            mac_limit: self.mac_limit,
-            ..SwitchConfig::default()
-        };
-        Config { switch, ..objects }
+            };
+        }
+        if let Some(rundir) = &self.rundir {
+            switch.rundir.clone_from(rundir);
+        }
+        if self.state.is_some() {
+            switch.state.clone_from(&self.state);
+        }
+        switch.mac_ageing = self.mac_ageing.unwrap_or(switch.mac_ageing);
+        switch.mac_limit = self.mac_limit.unwrap_or(switch.mac_limit);
+        if let Some(level) = &self.log {
+            config.log.level.clone_from(level);
+        }
+        if let Some(format) = self.log_format {
+            config.log.format = match format {
+                FormatFlag::Text => LogFormat::Text,
+                FormatFlag::Json => LogFormat::Json,
+            };
+        }
+        config
     }
 
     /// Bridges, ports and mirrors, each of the last bridge before it.
-    fn objects(&self, order: &ArgMatches) -> Result<Config, clap::Error> {
+    ///
+    /// # Errors
+    /// The first that is not understood.
+    pub fn objects(&self, order: &ArgMatches) -> Result<Config, ConfigError> {
         let placed = |id, flag, texts: &'_ [String]| {
             let places = order.indices_of(id).into_iter().flatten();
             places
@@ -175,39 +127,33 @@ impl RunFlags {
         .concat();
         all.sort_unstable_by_key(|&(place, ..)| place);
         flags::gather(all.iter().map(|(_, flag, text)| (*flag, text.as_str())))
-            .map_err(|error| wrong_usage(&error.to_string()))
     }
-}
-
-impl AskFlags {
-    fn command(self, question: Question) -> Command {
-        Command::Ask { question, rundir: self.rundir, output: self.output }
-    }
-}
-
-fn wrong_usage(what: &str) -> clap::Error {
-    CommandLine::command().error(ErrorKind::ValueValidation, what)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use clap::{Command, FromArgMatches};
 
-    fn read(words: &str) -> Result<Command, clap::Error> {
-        Command::from_words(std::iter::once("strowger").chain(words.split_whitespace()))
+    use super::*;
+    use crate::config::DEFAULT_RUNDIR;
+
+    fn read(words: &str) -> Result<(RunFlags, ArgMatches), clap::Error> {
+        let command = RunFlags::augment_args(Command::new("run"));
+        let words = std::iter::once("run").chain(words.split_whitespace());
+        let matches = command.try_get_matches_from(words)?;
+        Ok((RunFlags::from_arg_matches(&matches)?, matches))
     }
 
+    /// What these flags after `run` make.
     fn config(words: &str) -> Config {
-        match read(words).unwrap() {
-            Command::Run { config, .. } => *config,
-            other => panic!("{other:?}"),
-        }
+        let (flags, order) = read(words).unwrap();
+        flags.over(flags.objects(&order).unwrap())
     }
 
     #[test]
     fn a_port_belongs_to_the_last_bridge_before_it() {
         let config = config(
-            "run --bridge a --port tap:a1 --port=tap:a2 --bridge=b --workers 0 --port tap:b1 --bridge c",
+            "--bridge a --port tap:a1 --port=tap:a2 --bridge=b --workers 0 --port tap:b1 --bridge c",
         );
         let names: Vec<(_, Vec<_>)> = config
             .bridges
@@ -221,39 +167,59 @@ mod tests {
 
     #[test]
     fn flags_and_their_defaults() {
-        let plain = config("run --bridge a");
-        assert_eq!(plain.switch.rundir, PathBuf::from("/run/strowger"));
+        let plain = config("--bridge a");
+        assert_eq!(plain.switch.rundir, PathBuf::from(DEFAULT_RUNDIR));
         assert_eq!((plain.switch.poll, plain.cores().len()), (Poll::Adaptive, 1));
         assert_eq!((plain.switch.mac_ageing, plain.switch.mac_limit), (300, 8192));
+        assert_eq!((plain.switch.state, plain.log.level.as_str()), (None, "info"));
         let full = config(
-            "run --workers 1,2 --poll busy --rundir /x --mac-ageing 10 --mac-limit 7 --bridge a",
+            "--workers 1,2 --poll busy --rundir /x --state /y --mac-ageing 10 --mac-limit 7 --log warn --log-format json --bridge a",
         );
         assert_eq!((full.cores(), full.switch.poll), (vec![1, 2], Poll::Busy));
         assert_eq!((full.switch.mac_ageing, full.switch.mac_limit), (10, 7));
-        assert_eq!(
-            read("drops -o json --rundir /x").unwrap(),
-            Command::Ask { question: Question::Drops, rundir: "/x".into(), output: Output::Json }
-        );
+        assert_eq!(full.switch.state, Some(PathBuf::from("/y")));
+        assert_eq!((full.log.level.as_str(), full.log.format), ("warn", LogFormat::Json));
     }
 
     #[test]
-    fn wrong_usage_exits_with_2_and_says_what() {
+    fn flags_go_before_the_file() {
+        let file = crate::config::file::read(
+            "[switch]\nworkers = [3]\nmac-limit = 5\npoll = \"busy\"\n[log]\nlevel = \"warn\"\n[bridges.br0]\n",
+        )
+        .unwrap();
+        let (flags, _) = read("--config x.toml").unwrap();
+        assert_eq!(flags.over(file.clone()), file);
+        let (flags, _) = read("--config x.toml --workers 1 --mac-ageing 9 --log debug").unwrap();
+        let config = flags.over(file);
+        assert_eq!((config.switch.workers, config.switch.mac_limit), (vec![1], 5));
+        assert_eq!((config.switch.mac_ageing, config.switch.poll), (9, Poll::Busy));
+        assert_eq!((config.log.level.as_str(), config.bridges.len()), ("debug", 1));
+    }
+
+    #[test]
+    fn wrong_usage_says_what() {
         for (words, part) in [
-            ("run --port tap:a1 --bridge a", "ports.a1: it comes before any --bridge"),
-            ("run --port tap:a1", "--bridge"),
-            ("run", "--bridge"),
-            ("run --bridge a/b", "'a/b' is no name"),
-            ("run --bridge a --port tap:x=1", "a tap port has no path"),
-            ("run --bridge a --poll sometimes", "sometimes"),
-            ("run --bridge a --workers one", "one"),
-            ("run --bridge a --mac-ageing 0", "0"),
-            ("fly", "fly"),
-            ("status -o xml", "xml"),
+            ("--port tap:a1", "--bridge"),
+            ("", "--bridge"),
+            ("--bridge a --poll sometimes", "sometimes"),
+            ("--bridge a --workers one", "one"),
+            ("--bridge a --mac-ageing 0", "0"),
+            ("--bridge a --config x", "cannot be used with"),
+            ("--config x --port tap:t", "cannot be used with"),
+            ("--bridge a --log-format xml", "xml"),
         ] {
             let error = read(words).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{words}");
             assert!(error.to_string().contains(part), "{words}: {error}");
         }
-        assert_eq!(read("--version").unwrap_err().exit_code(), 0);
+        for (words, part) in [
+            ("--port tap:a1 --bridge a", "ports.a1: it comes before any --bridge"),
+            ("--bridge a/b", "'a/b' is no name"),
+            ("--bridge a --port tap:x=1", "a tap port has no path"),
+        ] {
+            let (flags, order) = read(words).unwrap();
+            let error = flags.objects(&order).unwrap_err().to_string();
+            assert!(error.contains(part), "{words}: {error}");
+        }
     }
 }

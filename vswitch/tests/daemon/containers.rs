@@ -16,13 +16,13 @@ use crate::{
 };
 
 /// A container with one interface, `eth0`, on a switch.
-struct Container {
-    namespace: Namespace,
+pub(crate) struct Container {
+    pub(crate) namespace: Namespace,
     address: String,
 }
 
 impl Container {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { namespace: Namespace::new(), address: String::new() }
     }
 
@@ -30,7 +30,7 @@ impl Container {
         format!("tap:{interface}@{}", self.namespace.argument())
     }
 
-    fn set_address(&mut self, interface: &str, host: u8) {
+    pub(crate) fn set_address(&mut self, interface: &str, host: u8) {
         self.address = format!("10.0.0.{host}");
         self.namespace.ip(&[
             "addr",
@@ -53,7 +53,7 @@ impl Container {
 
     /// Sends ICMP echo requests until the other answers one.
     #[track_caller]
-    fn ping(&self, other: &Self) {
+    pub(crate) fn ping(&self, other: &Self) {
         let socket: UdpSocket = self.namespace.within(|| {
             let raw: OwnedFd =
                 rustix::net::socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP))

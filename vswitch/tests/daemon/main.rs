@@ -7,6 +7,7 @@
     reason = "what the tests are helped by fails as they do"
 )]
 
+mod commands;
 mod containers;
 mod devs;
 mod guests;

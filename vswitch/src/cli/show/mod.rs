@@ -1,16 +1,18 @@
 //! Answers as text. Each function takes what the API said and gives lines that fit the look; none asks for anything.
 
+mod changes;
 mod drops;
 mod port;
 mod stats;
 mod status;
 mod worker;
 
+pub(super) use changes::changes;
 pub(super) use drops::drops;
 pub(super) use port::port;
-pub(super) use stats::{rate_lines, stats};
+pub(super) use stats::{chosen, rate_lines, stats};
 pub(super) use status::{bridges, mirrors, ports, stations, status};
-pub(super) use worker::workers;
+pub(super) use worker::{worker_lines, workers};
 
 use super::table::{Cell, Tone};
 

@@ -8,11 +8,15 @@ use crate::{
         screen::Look,
         table::{Tone, printable},
     },
-    control::{Port, Queue, Status},
+    config::keys,
+    control::{Port, Queue, Status, object::PortItem},
 };
 
 /// What `port show` says of a port: what it is, what it is told to be, what went through it.
-pub(in crate::cli) fn port(port: &Port, status: &Status, look: &Look) -> String {
+pub(in crate::cli) fn port(item: &PortItem, status: &Status, look: &Look) -> String {
+    let Some(port) = &item.status else {
+        return format!("port {} goes at this moment\n", printable(&item.name));
+    };
     let mut lines: Vec<(&str, String, Tone)> = Vec::new();
     let mut line = |name, value: String, tone| lines.push((name, printable(&value), tone));
     line("port", port.name.clone(), Tone::Plain);
@@ -38,13 +42,21 @@ pub(in crate::cli) fn port(port: &Port, status: &Status, look: &Look) -> String 
     if let Some(mtu) = port.mtu {
         line("mtu", format!("{mtu} bytes"), Tone::Plain);
     }
-    line("vlan", port.vlan.clone(), Tone::Plain);
-    if let Some(rate) = &port.ingress_rate {
-        line("ingress rate", rate.clone(), Tone::Plain);
+    if let Some(mtu) = guest_mtu(port, status) {
+        line("mtu for guest", mtu, Tone::Plain);
     }
-    if let Some(rate) = &port.egress_rate {
-        let waiting = port.shaper_frames.map(|frames| format!(", {frames} frames wait"));
-        line("egress rate", format!("{rate}{}", waiting.unwrap_or_default()), Tone::Plain);
+    line("vlan", port.vlan.clone(), Tone::Plain);
+    // What it is told, but what is said above already.
+    for (key, value) in keys::given(&item.config) {
+        match key {
+            "bridge" | "kind" | "path" | "interface" | "number" => {}
+            "tag" | "trunks" | "native" | "dot1q-tunnel" => {}
+            "egress-rate" => {
+                let waiting = port.shaper_frames.map(|frames| format!(", {frames} frames wait"));
+                line(key, format!("{value}{}", waiting.unwrap_or_default()), Tone::Plain);
+            }
+            key => line(key, value, Tone::Plain),
+        }
     }
     let mirrored: Vec<_> = status
         .mirrors
@@ -75,6 +87,17 @@ pub(in crate::cli) fn port(port: &Port, status: &Status, look: &Look) -> String 
         let _always_ok = writeln!(text, "{name:<width$}  {}", look.paint(&value, tone));
     }
     text
+}
+
+/// The MTU that a guest should have: the least of what its bridge's interfaces take, where one tells.
+fn guest_mtu(port: &Port, status: &Status) -> Option<String> {
+    if !port.kind.starts_with("vhost-user") {
+        return None;
+    }
+    let others = status.ports.iter().filter(|other| other.bridge == port.bridge);
+    let interfaces = others.filter(|other| other.interface.is_some());
+    let least = interfaces.filter_map(|other| Some((other.mtu?, &other.name))).min()?;
+    Some(format!("at most {} bytes, as port {} takes", least.0, least.1))
 }
 
 /// What a port that is down waits for.
@@ -109,7 +132,10 @@ fn queues(port: &Port, queues: &[Queue]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Mirror;
+    use crate::{
+        config::{PortConfig, PortKind},
+        control::Mirror,
+    };
 
     #[test]
     fn everything_of_a_port_is_shown() {
@@ -126,17 +152,28 @@ mod tests {
             mtu: Some(1500),
             path: Some("/run/strowger/vm1.sock".into()),
             last_error: Some("the guest\x1b went away".into()),
-            egress_rate: Some("100Mbit".into()),
             shaper_frames: Some(4),
             ..Port::default()
         };
+        let mut config = PortConfig::new("br0", PortKind::VhostUser);
+        config.tag = Some(10);
+        config.queues = Some(4);
+        config.egress_rate = Some("100Mbit".parse().unwrap());
+        let item = |status| PortItem { name: "vm1".into(), config: config.clone(), status };
+        let uplink = Port {
+            name: "uplink".into(),
+            bridge: "br0".into(),
+            interface: Some("eth1".into()),
+            mtu: Some(1400),
+            ..Port::default()
+        };
         let status = Status {
-            ports: vec![shown.clone()],
+            ports: vec![shown.clone(), uplink],
             queues: vec![Queue { port: "vm1".into(), worker: 6, ..Queue::default() }],
             mirrors: vec![Mirror { name: "watch".into(), to: "vm1".into(), ..Mirror::default() }],
             ..Status::default()
         };
-        let text = port(&shown, &status, &Look::plain());
+        let text = port(&item(Some(shown.clone())), &status, &Look::plain());
         for part in [
             "bridge            br0, number 3\n",
             "link              down: no guest has connected",
@@ -144,7 +181,9 @@ mod tests {
             "socket            /run/strowger/vm1.sock\n",
             "mtu               1500 bytes\n",
             "vlan              access 10\n",
-            "egress rate       100Mbit, 4 frames wait\n",
+            "mtu for guest     at most 1400 bytes, as port uplink takes\n",
+            "queues            4\n",
+            "egress-rate       100Mbit, 4 frames wait\n",
             "receives mirrors  watch\n",
             "queue pairs       2 (queue 0 by core 6)\n",
             "received          5 frames, 500 bytes\n",
@@ -155,11 +194,12 @@ mod tests {
             assert!(text.contains(part), "{part}\n{text}");
         }
         let up = Port { up: true, drops: [].into(), last_error: None, ..shown };
-        let text = port(&up, &Status::default(), &Look::plain());
+        let text = port(&item(Some(up)), &Status::default(), &Look::plain());
         assert!(
             text.contains("link         up\n") && text.contains("dropped      nothing\n"),
             "{text}"
         );
-        assert!(!text.contains("error"), "{text}");
+        assert!(!text.contains("error") && !text.contains("guest"), "{text}");
+        assert!(port(&item(None), &status, &Look::plain()).contains("port vm1 goes"));
     }
 }

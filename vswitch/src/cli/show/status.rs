@@ -8,7 +8,8 @@ use crate::{
         table::{Cell, Column, Sheet, Tone, lost, printable},
         units::duration,
     },
-    control::{Bridge, Mirror, Port, Station, Status},
+    config::keys,
+    control::{Bridge, Mirror, Port, Station, Status, object::MirrorItem},
 };
 
 /// All that a switch says of itself, but the queues.
@@ -52,7 +53,7 @@ pub(in crate::cli) fn status(status: &Status, look: &Look) -> String {
     text += &ports(&status.ports, look);
     if !status.mirrors.is_empty() {
         text.push('\n');
-        text += &mirrors(&status.mirrors, look);
+        text += &mirrors_in_short(&status.mirrors, look);
     }
     text
 }
@@ -122,8 +123,34 @@ pub(in crate::cli) fn ports(ports: &[Port], look: &Look) -> String {
     sheet.render(look)
 }
 
-/// One line a mirror.
-pub(in crate::cli) fn mirrors(mirrors: &[Mirror], look: &Look) -> String {
+/// One line a mirror, with what it copies.
+pub(in crate::cli) fn mirrors(mirrors: &[MirrorItem], look: &Look) -> String {
+    let mut sheet = Sheet::new(&[
+        Column::word("MIRROR"),
+        Column::word("BRIDGE").rank(3),
+        Column::word("TO"),
+        Column::word("LINK"),
+        Column::word("DIRECTION").rank(2),
+        Column::text("PORTS"),
+        Column::text("VLANS").rank(1),
+    ]);
+    for MirrorItem { name, config, status } in mirrors {
+        let all =
+            |list: Vec<String>| if list.is_empty() { "all".to_owned() } else { list.join(" ") };
+        sheet.row(vec![
+            name.into(),
+            (&config.bridge).into(),
+            (&config.to).into(),
+            link(status.as_ref().is_some_and(|status| status.up)),
+            keys::get(config, "direction").unwrap_or_default().into(),
+            all(config.ports.clone()).into(),
+            all(config.vlans.iter().map(ToString::to_string).collect()).into(),
+        ]);
+    }
+    sheet.render(look)
+}
+
+fn mirrors_in_short(mirrors: &[Mirror], look: &Look) -> String {
     let mut sheet = Sheet::new(&[
         Column::word("MIRROR"),
         Column::word("BRIDGE"),
@@ -241,6 +268,20 @@ mod tests {
         let text = status(&all, &Look::plain());
         assert_eq!(text.lines().nth(1), Some("/x is read-only"));
         assert!(words(&text).contains(&vec!["watch", "span0", "down"]), "{text}");
+    }
+
+    #[test]
+    fn a_mirror_is_shown_with_what_it_copies() {
+        let mut config = crate::config::MirrorConfig::new("br0", "span0");
+        config.ports = vec!["vm1".into(), "vm2".into()];
+        let up = Mirror { up: true, ..Mirror::default() };
+        let item = MirrorItem { name: "watch".into(), config, status: Some(up) };
+        let text = mirrors(&[item], &Look::plain());
+        assert_eq!(
+            words(&text)[1],
+            ["watch", "br0", "span0", "up", "both", "vm1", "vm2", "all"],
+            "{text}"
+        );
     }
 
     #[test]

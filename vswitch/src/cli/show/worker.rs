@@ -1,25 +1,23 @@
 //! Workers, and the queues that they serve.
 
+use std::{fmt::Write, time::Instant};
+
 use super::{tenths, whole};
 use crate::{
     cli::{
-        rates::{Between, Sample, WorkerRate},
+        rates::{Between, Sample},
         screen::Look,
         table::{Cell, Column, Sheet, Tone},
     },
-    control::{Queue, Worker},
+    control::Queue,
 };
 
 /// A worker is busy from this part of its time on.
 const BUSY: f64 = 0.9;
 
-/// How the workers did between two samples, or since they started; then who serves which queue.
-pub(in crate::cli) fn workers(before: Option<&Sample>, now: &Sample, look: &Look) -> String {
-    let between = before.map(|before| Between::new(before, now));
-    let rate = |worker: &Worker| match &between {
-        Some(between) => between.worker(worker),
-        None => Some(WorkerRate::since_start(worker)),
-    };
+/// How the workers did between two samples; then who serves which queue.
+pub(in crate::cli) fn workers(before: &Sample, now: &Sample, look: &Look) -> String {
+    let between = Between::new(before, now);
     let mut sheet = Sheet::new(&[
         Column::number("CORE"),
         Column::number("QUEUES"),
@@ -33,16 +31,16 @@ pub(in crate::cli) fn workers(before: Option<&Sample>, now: &Sample, look: &Look
         Column::number("SLEEPS").rank(2),
     ]);
     for worker in &now.status.workers {
-        let rate = rate(worker);
+        let rate = between.worker(worker);
         let load = Cell::new(
-            tenths(rate.map(|rate| rate.load * 100.0)),
+            &tenths(rate.map(|rate| rate.load * 100.0)),
             if rate.is_some_and(|rate| rate.load >= BUSY) { Tone::Odd } else { Tone::Plain },
         );
         sheet.row(vec![
             worker.core.into(),
             worker.queues.into(),
             load,
-            whole(rate.map(|rate| rate.frames)).into(),
+            whole(rate.map(|rate| rate.frames_per_second)).into(),
             tenths(rate.and_then(|rate| rate.nanos_a_frame)).into(),
             tenths(rate.and_then(|rate| rate.cycles_a_frame)).into(),
             tenths(rate.and_then(|rate| rate.batch)).into(),
@@ -55,6 +53,33 @@ pub(in crate::cli) fn workers(before: Option<&Sample>, now: &Sample, look: &Look
     if !now.status.queues.is_empty() {
         text.push('\n');
         text += &queues(&now.status.queues, look);
+    }
+    text
+}
+
+/// The heading of [`worker_lines`].
+const HEADING: &str = "SECONDS CORE LOAD% FRAMES/S NS/FRAME CYCLES/FRAME MEAN_BATCH\n";
+
+/// The same for programs that read line by line: the seconds since the first sample, the core, its rates.
+pub(in crate::cli) fn worker_lines(
+    before: &Sample,
+    now: &Sample,
+    first: Option<Instant>,
+) -> String {
+    let between = Between::new(before, now);
+    let since = now.at.saturating_duration_since(first.unwrap_or(before.at)).as_secs_f64();
+    let mut text = if first.is_none() { HEADING.to_owned() } else { String::new() };
+    for worker in &now.status.workers {
+        let rate = between.worker(worker);
+        let figures = [
+            tenths(rate.map(|rate| rate.load * 100.0)),
+            whole(rate.map(|rate| rate.frames_per_second)),
+            tenths(rate.and_then(|rate| rate.nanos_a_frame)),
+            tenths(rate.and_then(|rate| rate.cycles_a_frame)),
+            tenths(rate.and_then(|rate| rate.batch)),
+        ];
+        // Writing to a String cannot fail.
+        let _always_ok = writeln!(text, "{since:.1} {} {}", worker.core, figures.join(" "));
     }
     text
 }
@@ -86,8 +111,8 @@ fn queues(queues: &[Queue], look: &Look) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Status;
-    use std::time::{Duration, Instant};
+    use crate::control::{Status, Worker};
+    use std::time::Duration;
 
     #[test]
     fn workers_are_shown_with_their_load_and_queues() {
@@ -120,17 +145,23 @@ mod tests {
         let words = |text: &str| -> Vec<Vec<String>> {
             text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
         };
-        let text = workers(Some(&before), &now, &Look::plain());
+        let text = workers(&before, &now, &Look::plain());
         assert_eq!(
             words(&text)[1],
             ["3", "2", "80.0", "16000000", "50.0", "100.0", "8.0", "1680", "5", "6"]
         );
         assert_eq!(words(&text)[4], ["3", "a", "1", "30", "7.5"]);
         assert_eq!(words(&text)[5], ["4", "b", "1", "30", "7.5"]);
-        let text = workers(None, &before, &Look::plain());
-        assert_eq!(words(&text)[1][2..5], ["10.0", "8000000", "12.5"]);
+        assert_eq!(
+            worker_lines(&before, &now, None),
+            format!("{HEADING}1.0 3 80.0 16000000 50.0 100.0 8.0\n")
+        );
+        assert_eq!(
+            worker_lines(&before, &now, Some(now.at)),
+            "0.0 3 80.0 16000000 50.0 100.0 8.0\n"
+        );
         // No frame: nothing that it took.
-        let text = workers(Some(&before), &Sample { at: now.at, ..before.clone() }, &Look::plain());
+        let text = workers(&before, &Sample { at: now.at, ..before.clone() }, &Look::plain());
         assert_eq!(words(&text)[1][2..7], ["0.0", "0", "-", "-", "-"]);
     }
 }
