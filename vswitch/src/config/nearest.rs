@@ -2,6 +2,8 @@
 
 /// Words longer than this are not compared: nobody mistypes one of ours into one of them.
 const LONGEST: usize = 64;
+/// The most known words that are looked at, so that a wrong name among very many costs little.
+const MOST: usize = 4096;
 
 /// The known word that is nearest to what was written, if any is near: a third of its letters wrong at most.
 pub(super) fn nearest<'a>(
@@ -13,10 +15,16 @@ pub(super) fn nearest<'a>(
     }
     let (distance, word) = known
         .into_iter()
-        .filter(|word| word.len() <= LONGEST)
+        .take(MOST)
+        .filter(|word| word.len() <= LONGEST && word.len().abs_diff(written.len()) <= allowed(word))
         .map(|word| (distance(written, word), word))
         .min_by_key(|&(distance, _)| distance)?;
-    (distance <= (word.len() / 3).max(1)).then_some(word)
+    (distance <= allowed(word)).then_some(word)
+}
+
+/// How many letters of a word may be wrong.
+fn allowed(word: &str) -> usize {
+    (word.len() / 3).max(1)
 }
 
 /// `; did you mean 'tag'?`, or nothing.
