@@ -46,28 +46,48 @@ fn the_newest_word_wins_port_by_port() {
     }
 }
 
+/// The same, while the API has added a port that has nothing to do with it: that must be there afterwards.
+fn restored_beside(before: &str, api: &str, declared: &str) -> Config {
+    let with = |text: &str, port: &str| format!("{text}\n[bridges.brx]\n{port}");
+    let other = tap("brx", "other", "tag = 9");
+    let mut restored = restored(&with(before, ""), &with(api, &other), &with(declared, ""));
+    assert!(restored.ports.shift_remove("other").is_some());
+    restored.bridges.shift_remove("brx");
+    restored
+}
+
 #[test]
 fn what_leads_nowhere_any_more_goes_and_what_is_leant_on_returns() {
     // A port added by the API on a bridge that is declared no more.
     let api = format!("{BRIDGE}{}", tap("br0", "a", ""));
-    assert_eq!(restored(BRIDGE, &api, "[bridges.br1]"), config("[bridges.br1]"));
+    assert_eq!(restored_beside(BRIDGE, &api, "[bridges.br1]"), config("[bridges.br1]"));
     // A bridge deleted over the API on which a port is declared now.
     let declared = format!("{BRIDGE}{}", tap("br0", "a", ""));
-    assert_eq!(restored(BRIDGE, "", &declared), config(&declared));
+    assert_eq!(restored_beside(BRIDGE, "", &declared), config(&declared));
     // A number that was given away.
     let api = format!("{BRIDGE}{}", tap("br0", "a", "number = 3"));
     let declared = format!("{BRIDGE}{}", tap("br0", "b", "number = 3"));
-    assert_eq!(restored(BRIDGE, &api, &declared), config(&declared));
+    assert_eq!(restored_beside(BRIDGE, &api, &declared), config(&declared));
+    // A port that is declared as it was, and got the number over the API that another is declared with now.
+    let before = format!("{BRIDGE}{}", tap("br0", "a", ""));
+    let declared = format!("{before}{}", tap("br0", "b", "number = 3"));
+    assert_eq!(restored_beside(&before, &api, &declared), config(&declared));
     // A port deleted over the API which a mirror that is declared now copies.
     let ports = format!("{BRIDGE}{}{}", tap("br0", "a", ""), tap("br0", "b", ""));
     let mirror = |name: &str, from: &str, to: &str| {
         format!("[mirrors.{name}]\nbridge = \"br0\"\nports = [\"{from}\"]\nto = \"{to}\"\n")
     };
     let declared = format!("{ports}{}", mirror("m", "a", "b"));
-    assert_eq!(restored(&ports, BRIDGE, &declared), config(&declared));
+    assert_eq!(restored_beside(&ports, BRIDGE, &declared), config(&declared));
+    // Its bridge was deleted, too.
+    assert_eq!(restored_beside(&ports, "", &declared), config(&declared));
     // A mirror added over the API that sends its copies where the declared one takes its own.
     let api = format!("{ports}{}", mirror("n", "b", "a"));
-    assert_eq!(restored(&ports, &api, &declared), config(&declared));
+    assert_eq!(restored_beside(&ports, &api, &declared), config(&declared));
+    // It is declared the other way round and was turned over the API.
+    let before = format!("{ports}{}", mirror("n", "a", "b"));
+    let declared = format!("{before}{}", mirror("m", "a", "b"));
+    assert_eq!(restored_beside(&before, &api, &declared), config(&declared));
 }
 
 #[test]
@@ -164,6 +184,11 @@ proptest! {
             prop_assert!(change.object != ObjectKind::Switch, "{}", change);
             prop_assert_eq!(json(&restored, change.object, &change.name), json(&api, change.object, &change.name), "{}", change);
         }
+        // Ports are in the order in which they are declared.
+        let declared_of = |config: &Config| -> Vec<String> {
+            config.ports.keys().filter(|name| declared.ports.contains_key(*name) && restored.ports.contains_key(*name)).cloned().collect()
+        };
+        prop_assert_eq!(declared_of(&restored), declared_of(&declared));
         // A file that says something else of everything is obeyed.
         let fresh = restore(&other, &keep(&Config::default(), &Config::default(), &HashMap::new()));
         prop_assert_eq!(&fresh, &other);
