@@ -1,6 +1,9 @@
 //! Where in a configuration something is: `ports.vm1.tag`, as a TOML file would write it.
 
-use std::fmt::Write;
+use serde_json::Value;
+
+/// What is shown of a key that is none of ours, in characters.
+const SHOWN: usize = 64;
 
 /// Joins keys to a path. Those that a TOML file would quote are quoted.
 #[must_use]
@@ -39,12 +42,15 @@ fn push(path: &mut String, key: &str) {
     if !path.is_empty() {
         path.push('.');
     }
-    if is_bare(key) {
+    if is_bare(key) && key.len() <= SHOWN {
         path.push_str(key);
-    } else {
-        // Writing to a string does not fail.
-        let _always = write!(path, "{}", toml::Value::String(key.to_owned()));
+        return;
     }
+    let short: String = key.chars().take(SHOWN).collect();
+    let rest = if short.len() < key.len() { "…" } else { "" };
+    // As a basic string of TOML, which has the escapes of JSON, on one line.
+    let quoted = Value::from(short + rest).to_string();
+    path.push_str(&quoted.replace('\u{7f}', "\\u007f"));
 }
 
 /// Whether TOML takes a key without quotes.
@@ -66,6 +72,8 @@ mod tests {
         assert_eq!(object(&quoted), Some(("ports", "vm.1".to_owned())));
         assert_eq!(object("ports.vm1"), Some(("ports", "vm1".to_owned())));
         assert_eq!(object("ports"), None);
+        assert_eq!(below("ports", "a\"\n\u{7f}"), "ports.\"a\\\"\\n\\u007f\"");
+        assert_eq!(below("ports", &"x".repeat(1000)).len(), "ports.\"…\"".len() + SHOWN);
         assert_eq!(element("mirrors.m.ports", 3), "mirrors.m.ports[3]");
     }
 }

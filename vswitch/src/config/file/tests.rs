@@ -159,7 +159,7 @@ fn errors_name_line_key_and_what_was_expected() {
             "line 2, ports.vm1.path: a vhost-user port needs the path of its socket",
         ),
         ("[bridges.'a b']".to_owned(), "line 1, bridges.\"a b\": 'a b' is no name"),
-        ("[bridges.\"a\\\"b\"]".to_owned(), "line 1, bridges.'a\"b': 'a\\\"b' is no name"),
+        ("[bridges.\"a\\\"b\"]".to_owned(), "line 1, bridges.\"a\\\"b\": 'a\\\"b' is no name"),
         (
             format!("{port}[ports.\"vm.2\"]\nbridge = \"br0\"\nkind = \"tap\"\ntag = 0"),
             "line 8, ports.\"vm.2\".tag: expected",
