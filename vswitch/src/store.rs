@@ -148,7 +148,7 @@ impl Store {
         let path = store.path();
         match read(&path) {
             Ok(Some(bytes)) => {
-                store.values = parse(bytes, &path)?;
+                store.values = parse(&bytes, &path)?;
                 store.unsure = true;
                 if let Err(what) = store.reopen() {
                     store.trouble = Some(what);
@@ -391,13 +391,13 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Reads a file's bytes without touching the file.
-fn parse(bytes: Vec<u8>, path: &Path) -> Result<BTreeMap<String, String>, StoreError> {
+fn parse(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, String>, StoreError> {
     let damaged = |what: String| StoreError::Damaged { path: path.to_owned(), what };
     if bytes.is_empty() {
         return Err(damaged("it is empty".to_owned()));
     }
     // The library says of some damage that it cannot be, and panics.
-    let values = catch_unwind(|| values(&bytes))
+    let values = catch_unwind(|| values(bytes))
         .unwrap_or_else(|_| Err("its parts contradict each other".to_owned()));
     let mut values = values.map_err(damaged)?;
     let Some(format) = values.remove(FORMAT_KEY) else {

@@ -5,6 +5,7 @@
 //! does not wait for a change: what runs is shown as it was before, or as it is after.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -91,12 +92,12 @@ impl Handle {
     /// What did not open. Nothing is open then.
     pub(super) fn begin(
         &self,
-        wanted: Config,
-        numbers: &std::collections::HashMap<String, u32>,
+        wanted: &Config,
+        before: &HashMap<String, u32>,
     ) -> Result<(), OpenError> {
         let inner = &*self.0;
         let mut changing = inner.changing();
-        let numbers = wanted.numbers(numbers);
+        let numbers = wanted.numbers(before);
         let assigned = wanted.ports.iter().filter_map(|(name, port)| {
             Some((name.clone(), (port.bridge.clone(), *numbers.get(name)?)))
         });
@@ -189,8 +190,8 @@ impl Inner {
         if dry_run || changes.is_empty() {
             return Ok(changes);
         }
-        let mut step =
-            Step::prepare((&now, &self.engine), wanted, numbers, &|_| false).map_err(refusal)?;
+        let mut step = Step::prepare((&now, &self.engine), wanted, numbers, &|_| false)
+            .map_err(|error| refusal(&error))?;
         if let Some(store) = &mut changing.store {
             let values = keep::changed(&self.declared, (&now.numbers, step.running()), &changes);
             let written = store.write(values);
@@ -235,7 +236,7 @@ fn left_without_bridge(now: &Config, wanted: &Config) -> Result<(), Refusal> {
 }
 
 /// Why a port did not open, as the API says it: a conflict with what there is on the machine, or a want of means.
-fn refusal(error: OpenError) -> Refusal {
+fn refusal(error: &OpenError) -> Refusal {
     let text = error.to_string();
     if error.is_out_of_descriptors() {
         return Refusal::Failed(format!("{text}; {}", super::limits::sentence()));

@@ -126,7 +126,7 @@ impl Switch {
         let engine = Arc::new(Engine::start(config)?);
         let handle = Handle::new(engine, declared.clone(), store, log);
         let running = Running(handle.clone());
-        handle.begin(wanted, &restore::numbers(&kept))?;
+        handle.begin(&wanted, &restore::numbers(&kept))?;
         let server =
             control::Server::start(&rundir.control_socket(), &declared.api, Arc::new(handle))?;
         Ok(Self { _server: server, running, _rundir: rundir })

@@ -138,6 +138,7 @@ impl OpenPort {
         let engine = Arc::clone(engine);
         let host = PortHost { id, name: name.to_owned(), tx: Arc::clone(&tx), engine };
         let before = before.map(Self::lock);
+        let before = before.as_deref();
         let backing = match config.kind {
             PortKind::VhostUser => vhost_port(config, vhost::Role::Server, host, before)?,
             PortKind::VhostUserClient => vhost_port(config, vhost::Role::Client, host, before)?,
@@ -223,12 +224,12 @@ fn vhost_port(
     config: &PortConfig,
     role: vhost::Role,
     host: PortHost,
-    before: Option<MutexGuard<'_, Backing>>,
+    before: Option<&Backing>,
 ) -> Result<Backing, OpenError> {
     let path = config.path.clone().unwrap_or_default();
     let mut port = vhost::PortConfig::new(&host.name, path, role);
     port.queue_pairs = config.queue_pairs();
-    let before = match before.as_deref() {
+    let before = match before {
         Some(Backing::Vhost(before)) => Some(before),
         _ => None,
     };
@@ -249,7 +250,7 @@ impl TapPort {
         name: &str,
         config: &PortConfig,
         host: PortHost,
-        before: Option<MutexGuard<'_, Backing>>,
+        before: Option<&Backing>,
     ) -> Result<Self, OpenError> {
         let netns = config.netns.as_ref().map(Netns::path);
         if let Some(path) = netns.as_ref().filter(|path| !path.exists()) {
@@ -259,7 +260,7 @@ impl TapPort {
         let refused = |error| OpenError::Tap { port: name.to_owned(), error };
         let interface = config.interface(name).unwrap_or(name).to_owned();
         let wanted = TapConfig { name: interface, netns, queues: config.queue_pairs() };
-        let tap = match before.as_deref() {
+        let tap = match before {
             Some(Backing::Tap(before)) if before.tap.is_present() => {
                 Tap::open_again(&wanted, &before.tap)
             }

@@ -12,6 +12,7 @@ mod containers;
 mod devs;
 mod guests;
 mod life;
+mod means;
 #[path = "../netns/mod.rs"]
 mod netns;
 mod refusals;
