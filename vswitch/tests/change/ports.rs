@@ -16,7 +16,7 @@ use strowger_vswitch::{
 
 use crate::{
     netns::eventually,
-    world::{World, next_number, passes, vhost},
+    world::{TO_ALL, World, next_number, passes, vhost},
 };
 
 fn two_guests() -> String {
@@ -56,7 +56,7 @@ fn others_talk_on_without_a_lost_frame() {
                 })
                 .unwrap();
             let mut three = world.guest("vm3");
-            three.send(&numbered([0xff; 6], mac(3), 7, 64)).unwrap();
+            three.send(&numbered([0xff; 6], mac(3), TO_ALL, 64)).unwrap();
             goes_on();
             world.edit(|config| config.ports["vm3"].tag = Some(round + 1)).unwrap();
             goes_on();

@@ -111,11 +111,15 @@ pub(crate) fn vhost(name: &str, bridge: &str, keys: &str) -> String {
     )
 }
 
-/// The number of the next frame that is ours; the kernel beside us sends others.
+/// A frame with this number or a higher one is to all, and nobody waits for it.
+pub(crate) const TO_ALL: u32 = 1 << 30;
+
+/// The number of the next frame that is ours and not to all; the kernel beside us sends others.
 pub(crate) fn next_number(guest: &mut FrontEnd) -> u32 {
     loop {
-        if let Some(number) = number(&guest.receive().unwrap().bytes) {
-            return number;
+        match number(&guest.receive().unwrap().bytes) {
+            Some(number) if number < TO_ALL => return number,
+            _ => {}
         }
     }
 }
