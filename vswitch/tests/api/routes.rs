@@ -98,6 +98,7 @@ fn cases() -> Vec<Case> {
         case("capture", "/v1/capture", none.clone(), 400),
         case("capture", "/v1/capture?port=vm1&snaplen=many", none.clone(), 400),
         case("capture", "/v1/capture?port=vm9", none.clone(), 404),
+        case("capture", "/v1/capture?port=vm1&count=1&count=2", none.clone(), 400),
         case("get_metrics", "/metrics", none.clone(), 200),
         case("get_health", "/healthz", none.clone(), 200),
         case("get_readiness", "/readyz", none.clone(), 200),

@@ -11,11 +11,10 @@ use axum::{
     http::StatusCode,
 };
 use hyper::body::Frame;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Stopping,
-    answer::{Answer, Failure, PCAPNG, with_type},
+    answer::{Answer, Failure, PCAPNG, Problem, with_type},
     call::Call,
     responses::Reading,
 };
@@ -31,22 +30,20 @@ const OWN: [&str; 3] = ["port", "filter", "snaplen"];
 #[utoipa::path(get, path = "/v1/capture", tag = "capture", operation_id = "capture",
     params(
         ("port" = Vec<String>, Query, description = "A port, again for each."),
-        ("filter" = Option<String>, Query, description = "Only frames that it fits."),
-        ("snaplen" = Option<u32>, Query, description = "The most bytes of a frame.")),
-    responses((status = 200, description = "The capture.", body = [u8], content_type = "application/x-pcapng"), Reading))]
+        ("filter" = Option<String>, Query, description = "Only frames that it fits, in tcpdump's words: `arp or icmp`."),
+        ("snaplen" = Option<u32>, Query, description = "The most bytes of a frame."),
+        ("direction" = Option<String>, Query, description = "Only frames into the switch (`rx`) or out of it (`tx`); `both` otherwise."),
+        ("drops-only" = Option<bool>, Query, description = "Only frames that the switch drops."),
+        ("count" = Option<u64>, Query, description = "It ends after so many frames."),
+        ("duration" = Option<u64>, Query, description = "It ends after so many seconds.")),
+    responses((status = 200, description = "The capture.", body = [u8], content_type = "application/x-pcapng"),
+        (status = 409, description = "As many captures run as may.", body = Problem), Reading))]
 pub(super) async fn capture(call: Call) -> Answer {
     let request = request(&call)?;
     let busy = call.busy();
-    let Ok(permit) = call.api.captures.clone().try_acquire_owned() else {
-        let sentence = format!(
-            "{} captures run already, and no more may: end one first",
-            call.api.limits.captures
-        );
-        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, sentence));
-    };
     let stream = call.read(move |control| Ok(control.capture(request)?)).await?;
     let stopping = Some(call.api.stopping());
-    let stream = Streamed { stream, stopping, _permit: permit, _busy: busy };
+    let stream = Streamed { stream, stopping, _busy: busy };
     Ok(with_type(StatusCode::OK, PCAPNG, Body::new(stream)))
 }
 
@@ -63,12 +60,16 @@ fn request(call: &Call) -> Result<CaptureRequest, Failure> {
             Failure::bad(format!("'{text}' is no number of bytes")).key("snaplen")
         })
     });
-    let options = call.query().iter().filter(|(key, _)| !OWN.contains(&key.as_str()));
+    let options: Vec<_> =
+        call.query().iter().filter(|(key, _)| !OWN.contains(&key.as_str())).cloned().collect();
+    for (key, _) in &options {
+        words.one(key)?;
+    }
     Ok(CaptureRequest {
         ports,
         filter: words.one("filter")?.map(ToOwned::to_owned),
         snaplen: snaplen.transpose()?,
-        options: options.cloned().collect(),
+        options,
     })
 }
 
@@ -76,7 +77,6 @@ fn request(call: &Call) -> Result<CaptureRequest, Failure> {
 struct Streamed {
     stream: CaptureStream,
     stopping: Option<Stopping>,
-    _permit: OwnedSemaphorePermit,
     _busy: Option<Busy>,
 }
 

@@ -53,7 +53,6 @@ struct Api {
     limits: Limits,
     turns: Arc<Turns>,
     large_bodies: Arc<Semaphore>,
-    captures: Arc<Semaphore>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -78,7 +77,6 @@ pub(super) fn router(
         limits,
         turns: Arc::new(Turns::new()),
         large_bodies: Arc::new(Semaphore::new(MAX_LARGE_BODIES)),
-        captures: Arc::new(Semaphore::new(limits.captures)),
         stopped,
     };
     let (router, _) = described().split_for_parts();

@@ -14,8 +14,6 @@ pub const MAX_HEAD: usize = 64 << 10;
 pub const MAX_CONNECTIONS: usize = 64;
 /// Connections that wait in the kernel for a place.
 pub const BACKLOG: i32 = 128;
-/// Captures at a time.
-pub const MAX_CAPTURES: usize = 16;
 /// Threads that ask the switch, beside the one that answers clients: one for changes, the others to read.
 pub const MAX_CALLS: usize = 4;
 /// How long a client may take for a TLS handshake.
@@ -36,8 +34,6 @@ pub struct Limits {
     pub body: usize,
     /// See [`MAX_CONNECTIONS`].
     pub connections: usize,
-    /// See [`MAX_CAPTURES`].
-    pub captures: usize,
     /// See [`HANDSHAKE_TIME`].
     pub handshake_time: Duration,
     /// See [`HEAD_TIME`].
@@ -53,7 +49,6 @@ impl Default for Limits {
         Self {
             body: MAX_BODY,
             connections: MAX_CONNECTIONS,
-            captures: MAX_CAPTURES,
             handshake_time: HANDSHAKE_TIME,
             head_time: HEAD_TIME,
             body_time: BODY_TIME,
