@@ -59,7 +59,7 @@ pub trait Control: Send + Sync + 'static {
     /// If there is no such bridge or port.
     fn flush_stations(&self, bridge: Option<&str>, port: Option<&str>) -> Result<usize, Refusal>;
 
-    /// Begins a capture, which ends when its stream is dropped.
+    /// Begins a capture, which ends when its stream is dropped. May wait for a change under way.
     ///
     /// # Errors
     /// If a port is not there, the filter is not understood, or there are too many captures.

@@ -70,24 +70,36 @@ pub(crate) fn parse(bytes: &[u8]) -> Answer {
     Answer { status, headers, body: bytes[end + 4..].to_vec() }
 }
 
+/// One request over a connection of its own.
+#[track_caller]
+pub(crate) fn ask(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &[u8],
+) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+    for header in headers {
+        request += &format!("{header}\r\n");
+    }
+    if !headers.iter().any(|header| header.starts_with("content-length")) {
+        request += &format!("content-length: {}\r\n", body.len());
+    }
+    request += "\r\n";
+    let mut socket = connect(socket);
+    // Who refuses a body need not take all of it.
+    let sent = socket.write_all(request.as_bytes()).and_then(|()| socket.write_all(body));
+    let answer = rest(&mut socket);
+    assert!(!answer.is_empty(), "{method} {path}: no answer; {sent:?}");
+    parse(&answer)
+}
+
 impl Scene {
     /// One request over a connection of its own.
     #[track_caller]
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
-        for header in headers {
-            request += &format!("{header}\r\n");
-        }
-        if !body.is_empty() {
-            request += &format!("content-length: {}\r\n", body.len());
-        }
-        request += "\r\n";
-        let mut socket = connect(&self.socket);
-        // Who refuses a body need not take all of it.
-        let sent = socket.write_all(request.as_bytes()).and_then(|()| socket.write_all(body));
-        let answer = rest(&mut socket);
-        assert!(!answer.is_empty(), "{method} {path}: no answer; {sent:?}");
-        parse(&answer)
+        ask(&self.socket, method, path, headers, body)
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

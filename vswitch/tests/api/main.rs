@@ -13,6 +13,7 @@ mod fake;
 mod hostile;
 mod http;
 mod random;
+mod real;
 mod reference;
 mod routes;
 mod schema;

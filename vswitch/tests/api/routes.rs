@@ -134,7 +134,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Where an operation is in the document: its path, its method, itself.
-fn operation<'a>(document: &'a Value, id: &str) -> (&'a str, &'a str, &'a Value) {
+pub(crate) fn operation<'a>(document: &'a Value, id: &str) -> (&'a str, &'a str, &'a Value) {
     let paths = document["paths"].as_object().unwrap();
     let all = paths.iter().flat_map(|(path, item)| {
         item.as_object()
@@ -148,7 +148,7 @@ fn operation<'a>(document: &'a Value, id: &str) -> (&'a str, &'a str, &'a Value)
     one
 }
 
-fn assert_fits(document: &Value, operation: &Value, answer: &Answer, what: &str) {
+pub(crate) fn assert_fits(document: &Value, operation: &Value, answer: &Answer, what: &str) {
     let response = &operation["responses"][answer.status.to_string()];
     assert!(response.is_object(), "{what}: {} is not described", answer.status);
     let kind = answer.header("content-type").unwrap().split(';').next().unwrap();

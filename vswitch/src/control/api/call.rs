@@ -112,6 +112,15 @@ impl Call {
         self.on_a_thread(&self.api.turns.read, ask).await
     }
 
+    /// Asks the switch for something that waits for changes under way. Only one does so at a time: those who look find
+    /// a thread all the same.
+    pub(super) async fn alone<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&dyn Control) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.on_a_thread(&self.api.turns.change, ask).await
+    }
+
     async fn on_a_thread<T: Send + 'static>(
         &self,
         turns: &Arc<Semaphore>,
@@ -139,7 +148,7 @@ impl Call {
         dry_run: bool,
         mut edit: impl FnMut(&mut Config) -> Result<(), Failure> + Send + 'static,
     ) -> Result<Vec<Change>, Failure> {
-        self.on_a_thread(&self.api.turns.change, move |control| {
+        self.alone(move |control| {
             // What the closure says is more than what a refusal can.
             let mut failure = None;
             let changed = control.change(dry_run, &mut |config| {

@@ -41,7 +41,7 @@ const OWN: [&str; 3] = ["port", "filter", "snaplen"];
 pub(super) async fn capture(call: Call) -> Answer {
     let request = request(&call)?;
     let busy = call.busy();
-    let stream = call.read(move |control| Ok(control.capture(request)?)).await?;
+    let stream = call.alone(move |control| Ok(control.capture(request)?)).await?;
     let stopping = Some(call.api.stopping());
     let stream = Streamed { stream, stopping, _busy: busy };
     Ok(with_type(StatusCode::OK, PCAPNG, Body::new(stream)))
