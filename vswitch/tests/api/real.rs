@@ -139,12 +139,27 @@ fn every_operation_of_the_real_switch_answers_as_it_says() {
         ("add_bridge", "/v1/bridges", &json!({"name": "br7"}), 409),
         ("add_port", "/v1/ports?dry-run=true", &port, 200),
         ("add_port", "/v1/ports", &port, 201),
-        ("add_port", "/v1/ports", &json!({"name": "x", "bridge": "br0", "kind": "tap", "netns": "there-is-none"}), 409),
-        ("add_port", "/v1/ports", &json!({"name": "x", "bridge": "br0", "kind": "vhost-user", "path": "no/such/directory/x"}), 409),
+        (
+            "add_port",
+            "/v1/ports",
+            &json!({"name": "x", "bridge": "br0", "kind": "tap", "netns": "there-is-none"}),
+            409,
+        ),
+        (
+            "add_port",
+            "/v1/ports",
+            &json!({"name": "x", "bridge": "br0", "kind": "vhost-user", "path": "no/such/directory/x"}),
+            409,
+        ),
         ("change_port", "/v1/ports/vm7", &json!({"tag": 20, "ingress-rate": null}), 200),
         ("change_port", "/v1/ports/c1", &json!({"native": 5}), 200),
         ("change_bridge", "/v1/bridges/br7", &json!({"loop-guard": "off"}), 200),
-        ("add_mirror", "/v1/mirrors", &json!({"name": "m7", "bridge": "br0", "ports": ["vm7"], "to": "span"}), 400),
+        (
+            "add_mirror",
+            "/v1/mirrors",
+            &json!({"name": "m7", "bridge": "br0", "ports": ["vm7"], "to": "span"}),
+            400,
+        ),
         ("change_mirror", "/v1/mirrors/watch", &json!({"ports": ["vm1", "vm7"]}), 200),
         ("remove_port", "/v1/ports/vm7", &none, 409),
         ("list_stations", "/v1/stations?bridge=br0", &none, 200),
@@ -171,8 +186,11 @@ fn every_operation_of_the_real_switch_answers_as_it_says() {
         let (_, method, operation) = operation(&document, id);
         let what = format!("{method} {path}");
         let before = real.config();
-        let (headers, bytes): (&[&str], _) =
-            if body.is_null() { (&[], Vec::new()) } else { (&[JSON], body.to_string().into_bytes()) };
+        let (headers, bytes): (&[&str], _) = if body.is_null() {
+            (&[], Vec::new())
+        } else {
+            (&[JSON], body.to_string().into_bytes())
+        };
         let answer = real.ask(&method.to_uppercase(), path, headers, &bytes);
         assert_eq!(answer.status, status, "{what}: {}", answer.body.escape_ascii());
         assert_fits(&document, operation, &answer, &what);
