@@ -1,5 +1,6 @@
 //! What changes come to: dry runs, versions, files, and the sentences of what is wrong.
 
+use hyper::Method;
 use serde_json::{Value, json};
 use strowger_vswitch::{
     config::{Config, file},
@@ -30,13 +31,13 @@ fn a_client_sees_and_changes_what_there_is() {
     assert_eq!(one, ports[0]);
 
     let patch = json!({"tag": 20, "ingress-rate": null});
-    let done: Changes = client.send("PATCH".parse().unwrap(), "/v1/ports/vm1", &patch).unwrap();
+    let done: Changes = client.send(Method::PATCH, "/v1/ports/vm1", &patch).unwrap();
     assert!(!done.dry_run);
     assert_eq!(done.changes.len(), 1);
     assert!(done.changes[0].what.contains("tag 10 → 20"), "{done:?}");
     assert_eq!(scene.fake.config().ports["vm1"].tag, Some(20));
     assert_eq!(scene.fake.config().ports["vm1"].ingress_rate, None);
-    let again: Changes = client.send("PATCH".parse().unwrap(), "/v1/ports/vm1", &patch).unwrap();
+    let again: Changes = client.send(Method::PATCH, "/v1/ports/vm1", &patch).unwrap();
     assert_eq!(again.changes, []);
     let gone: Changes = client.delete("/v1/mirrors/watch").unwrap();
     assert_eq!(gone.changes.len(), 1);
@@ -70,12 +71,10 @@ fn a_configuration_goes_out_as_a_file_and_comes_in_as_one() {
     let text = String::from_utf8(answer.body).unwrap();
     assert_eq!(file::read(&text).unwrap(), some());
     let wanted = text.replace("tag = 10", "tag = 11");
-    let changes: Changes =
-        scene.client().send_toml("PUT".parse().unwrap(), "/v1/config", &wanted).unwrap();
+    let changes: Changes = scene.client().send_toml(Method::PUT, "/v1/config", &wanted).unwrap();
     assert_eq!(changes.changes.len(), 1, "{changes:?}");
     assert_eq!(scene.fake.config().ports["vm1"].tag, Some(11));
-    let changes: Changes =
-        scene.client().send_toml("PUT".parse().unwrap(), "/v1/config", &wanted).unwrap();
+    let changes: Changes = scene.client().send_toml(Method::PUT, "/v1/config", &wanted).unwrap();
     assert_eq!(changes.changes, [], "a second apply changes nothing");
 }
 
@@ -170,13 +169,7 @@ fn those_who_look_are_answered_while_a_change_takes_its_time() {
     scene.fake.hold(true);
     std::thread::scope(|scope| {
         let change = |client: Client, name: String| {
-            move || {
-                client.send::<Changes>(
-                    "POST".parse().unwrap(),
-                    "/v1/bridges",
-                    &json!({"name": name}),
-                )
-            }
+            move || client.send::<Changes>(Method::POST, "/v1/bridges", &json!({"name": name}))
         };
         // More than there are threads: those for looking are not taken.
         let changes: Vec<_> = (0..10)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use hyper::Method;
 use serde_json::{Value, json};
 use strowger_vswitch::{
     config::Config,
@@ -25,7 +26,7 @@ fn ten_clients_at_once_lose_nothing_and_see_nothing_half_done() {
                     let port = json!({"name": name, "bridge": "br0", "kind": "tap", "netns": "blue", "interface": format!("t{client}x{round}")});
                     let path = format!("/v1/ports/{name}");
                     let api = scene.client();
-                    let done: Changes = api.send("POST".parse().unwrap(), "/v1/ports", &port).unwrap();
+                    let done: Changes = api.send(Method::POST, "/v1/ports", &port).unwrap();
                     assert_eq!(done.changes.len(), 1, "{done:?}");
                     // Each counts on one number, by what it saw and nobody changed since.
                     count_up(scene);
@@ -84,7 +85,7 @@ fn a_configuration_of_ten_thousand_ports_goes_in_and_out() {
         big.ports.insert(format!("vm-{number:05}"), port);
     }
     let scene = Scene::new();
-    let put = "PUT".parse::<hyper::Method>().unwrap();
+    let put = Method::PUT;
     let done: Changes = scene.client().send(put.clone(), "/v1/config", &big).unwrap();
     assert_eq!(done.changes.len(), 10_000);
     assert_eq!(scene.fake.config(), big);

@@ -8,6 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use hyper::Method;
 use proptest::{prelude::*, test_runner::TestRunner};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -66,12 +67,9 @@ impl Real {
         // Deep enough for random paths that lead up.
         let within = dir.path().join("a/b/c");
         fs::create_dir_all(&within).unwrap();
-        fs::write(dir.path().join("config.toml"), SOME).unwrap();
         let log = File::create(dir.path().join("log")).unwrap();
         let child = Command::new("unshare")
-            .args(["--net", env!("CARGO_BIN_EXE_strowger"), "run", "--config"])
-            .arg(dir.path().join("config.toml"))
-            .arg("--rundir")
+            .args(["--net", env!("CARGO_BIN_EXE_strowger"), "run", "--bridge", "br0", "--rundir"])
             .arg(dir.path().join("run"))
             .current_dir(within)
             .stdin(Stdio::null())
@@ -87,6 +85,8 @@ impl Real {
             }
             real.client().text("/readyz").ok()
         });
+        let all: Changes = real.client().send_toml(Method::PUT, "/v1/config", SOME).unwrap();
+        assert_eq!(all.changes.len(), 6, "{all:?}");
         real
     }
 
@@ -157,7 +157,7 @@ fn every_operation_of_the_real_switch_answers_as_it_says() {
         (
             "add_mirror",
             "/v1/mirrors",
-            &json!({"name": "m7", "bridge": "br0", "ports": ["vm7"], "to": "span"}),
+            &json!({"name": "m7", "bridge": "br0", "ports": ["vm7"], "to": "nobody"}),
             400,
         ),
         ("change_mirror", "/v1/mirrors/watch", &json!({"ports": ["vm1", "vm7"]}), 200),
@@ -246,7 +246,7 @@ fn a_random_configuration_makes_the_real_switch_what_it_says_or_changes_nothing(
     };
     TestRunner::new(crate::properties()).run(&edits(), run).unwrap();
     assert_balanced(taken.get(), refused.get());
-    let changes: Changes = real.client().send("PUT".parse().unwrap(), "/v1/config", &base).unwrap();
+    let changes: Changes = real.client().send(Method::PUT, "/v1/config", &base).unwrap();
     assert!(!changes.dry_run);
     assert_eq!(real.config().ports, base.ports);
 }

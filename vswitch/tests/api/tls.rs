@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use hyper::Method;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
@@ -87,9 +88,8 @@ fn who_shows_a_certificate_of_the_authority_is_answered() {
     let (scene, address) = authority.scene();
     let client = authority.client(address, &authority.file("ca.pem"));
     assert_eq!(client.get::<Status>("/v1/status").unwrap().pid, 42);
-    let done: Changes = client
-        .send("POST".parse().unwrap(), "/v1/bridges", &serde_json::json!({"name": "far"}))
-        .unwrap();
+    let done: Changes =
+        client.send(Method::POST, "/v1/bridges", &serde_json::json!({"name": "far"})).unwrap();
     assert_eq!(done.changes.len(), 1);
     let by_name = format!("localhost:{}", address.port());
     let client = Client::tls(
