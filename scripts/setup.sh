@@ -11,7 +11,7 @@ case $purpose in
   demo) packages="qemu-system-x86 busybox-static cpio iproute2 kmod procps python3 tcpdump tshark" ;;
   # The shells and groff judge the completions and manual pages.
   test) packages="qemu-system-x86 busybox-static cpio iproute2 kmod procps python3 tcpdump tshark zsh fish groff-base" ;;
-  bench) packages="dpdk dpdk-dev openvswitch-switch-dpdk iproute2 procps" ;;
+  bench) packages="dpdk dpdk-dev openvswitch-switch-dpdk iproute2 procps ethtool iperf3 python3" ;;
   *) fail "unknown purpose \`$purpose'; it is demo, test or bench" ;;
 esac
 # The Debian package is built, and installed in a copy of this machine that boots.

@@ -106,6 +106,7 @@ fn turn(plan: &Plan, round: usize, mode: Mode, peer: Peer) -> Result<Vec<Sample>
         run: run.path().to_owned(),
         logs,
         sockets,
+        namespace: None,
     };
     let mut samples = Vec::new();
     let mut switch = peer.start(mode, &place)?;

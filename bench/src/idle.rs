@@ -49,6 +49,7 @@ fn share(scene: &Scene, strowger: &Path, time: Duration, logs: &Path) -> Result<
         run: scene.path("."),
         logs,
         sockets: [scene.socket("g1"), scene.socket("g2")],
+        namespace: None,
     };
     let ports = [scene.server_port("g1"), scene.server_port("g2")];
     let mut switch = Strowger::start_with(&place, &ports)?;

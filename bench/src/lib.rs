@@ -16,6 +16,7 @@ pub mod process;
 pub mod report;
 pub mod testpmd;
 pub mod traffic;
+pub mod veth;
 pub mod wait;
 
 use std::{io, path::PathBuf};

@@ -20,7 +20,7 @@ use strowger_bench::{
     peer::{Mode, Peer},
     process::find,
     report::Report,
-    testpmd, wait,
+    testpmd, veth, wait,
 };
 
 /// Measures Strowger beside other switches: testpmd's traffic on core 0, the switch under test on core 1.
@@ -52,12 +52,21 @@ struct Arguments {
     /// Where results and logs are written
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
+    /// How often each switch takes its turn from veth to veth; 0 leaves that out [default: as `--rounds`]
+    #[arg(long)]
+    veth_rounds: Option<usize>,
     /// For how many seconds to watch the switch with two idle guests [default: not at all]
     #[arg(long, overrides_with = "idle")]
     idle: Option<u64>,
     /// 2 MiB pages to reserve while it runs
     #[arg(long, default_value_t = 2048)]
     huge_pages: usize,
+}
+
+impl Arguments {
+    fn veth_rounds(&self) -> usize {
+        self.veth_rounds.unwrap_or(self.rounds)
+    }
 }
 
 fn main() -> ExitCode {
@@ -74,8 +83,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     wait::catch_signals()?;
     let strowger = arguments.strowger.clone().map_or_else(|| beside_us("strowger"), Ok)?;
     let ceiling = arguments.ceiling.clone().map_or_else(|| beside_us("examples/ceiling"), Ok)?;
-    let mut report =
-        Report { about: about(arguments, &strowger, &ceiling)?, samples: Vec::new(), idle: None };
+    let mut report = Report { about: about(arguments, &strowger, &ceiling)?, ..Report::default() };
     let logs = arguments.out.join("logs");
     fs::create_dir_all(&logs).map_err(Error::system(format!("make {}", logs.display())))?;
     // Programs that are started elsewhere must find it.
@@ -99,6 +107,18 @@ fn run(arguments: &Arguments) -> Result<()> {
             save(&report, &arguments.out)?;
         }
         run?;
+    }
+    if arguments.veth_rounds() > 0 {
+        let plan = veth::Plan {
+            rounds: arguments.veth_rounds(),
+            time: Duration::from_secs(arguments.seconds),
+            strowger: strowger.clone(),
+            logs: logs.clone(),
+        };
+        report.veth = veth::run(&plan, |sample| {
+            let veth::Sample { round, contender, kind, arrived, .. } = sample;
+            eprintln!("round {}, {kind}, {contender}: {arrived:.1} {}", round + 1, kind.unit());
+        })?;
     }
     if let Some(seconds) = arguments.idle {
         let time = Duration::from_secs(seconds.max(1));
@@ -162,6 +182,9 @@ fn about(arguments: &Arguments, strowger: &Path, ceiling: &Path) -> Result<Vec<(
             "runs".into(),
             format!("{} rounds of {} s a measurement", arguments.rounds, arguments.seconds),
         ));
+    }
+    if arguments.veth_rounds() > 0 {
+        veth::check()?;
     }
     if arguments.idle.is_some() {
         idle::check()?;

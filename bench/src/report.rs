@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     compare::Sample,
     peer::{Mode, Peer},
+    veth,
 };
 
 /// Minimum, median and maximum.
@@ -38,18 +39,20 @@ impl Spread {
         Some(Self { minimum, median, maximum })
     }
 
-    fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         json!({"minimum": self.minimum, "median": self.median, "maximum": self.maximum})
     }
 }
 
 /// What was measured, on what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Name and value of everything about the machine and the programs that a reader needs.
     pub about: Vec<(String, String)>,
     /// All measurements.
     pub samples: Vec<Sample>,
+    /// All measurements from veth to veth.
+    pub veth: Vec<veth::Sample>,
     /// What an idle switch with two idle guests used, in per cent of a core.
     pub idle: Option<f64>,
 }
@@ -117,6 +120,9 @@ impl Report {
                 );
             }
         }
+        if !self.veth.is_empty() {
+            page.push_str(&veth::markdown(&self.veth));
+        }
         if let Some(share) = self.idle {
             line(
                 &mut page,
@@ -179,7 +185,7 @@ impl Report {
                 })
             })
             .collect();
-        json!({"about": about, "samples": samples, "ratios": ratios, "idle_percent": self.idle})
+        json!({"about": about, "samples": samples, "ratios": ratios, "veth": veth::json(&self.veth), "idle_percent": self.idle})
     }
 }
 
@@ -242,7 +248,7 @@ mod tests {
             sample(1, Peer::Strowger, 10.0),
             sample(2, Peer::Ovs, 1.0),
         ];
-        let report = Report { about: vec![], samples, idle: Some(0.4) };
+        let report = Report { about: vec![], samples, veth: vec![], idle: Some(0.4) };
         let ratio = Spread { minimum: 1.2, median: 1.6, maximum: 2.0 };
         assert_eq!(report.ratios(), [((Mode::Learning, 64, Peer::Ovs), ratio)]);
         let page = report.markdown();

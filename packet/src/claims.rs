@@ -5,8 +5,9 @@
 //! own parse, and a header that says otherwise costs the frame. `VIRTIO_NET_HDR_F_DATA_VALID` is a
 //! sender's opinion of its own checksum and is ignored.
 //!
-//! Not offered to guests, therefore refused: UDP fragmentation and segmentation, checksums of protocols
-//! other than TCP and UDP, and checksums or segments behind a guest's own encapsulation.
+//! Refused: UDP fragmentation, checksums of protocols other than TCP and UDP, and checksums or segments behind a
+//! sender's own encapsulation. UDP segmentation is not offered to guests, but interfaces of the kernel hand such frames
+//! over, and who is no guest is believed no more.
 
 use crate::layers::{Layers, Network, Transport};
 use crate::{DropReason, Gso, GsoKind, Offload, PartialChecksum, tcp, udp};
@@ -43,6 +44,8 @@ impl Claims {
     pub const GSO_TCPV4: u8 = 1;
     /// `VIRTIO_NET_HDR_GSO_TCPV6`.
     pub const GSO_TCPV6: u8 = 4;
+    /// `VIRTIO_NET_HDR_GSO_UDP_L4`.
+    pub const GSO_UDP_L4: u8 = 5;
     /// `VIRTIO_NET_HDR_GSO_ECN`, a bit beside the type.
     pub const GSO_ECN: u8 = 0x80;
 
@@ -86,14 +89,20 @@ impl Claims {
         Ok(PartialChecksum { start: layers.l4, offset: offset as u16 })
     }
 
-    /// How TCP is cut; `None` if one piece holds all of it.
+    /// How it is cut; `None` if one piece holds all of it.
     fn gso(&self, layers: &Layers, len: usize) -> Result<Option<Gso>, DropReason> {
-        let kind = match (self.gso_type & !Self::GSO_ECN, layers.network, layers.transport) {
-            (Self::GSO_TCPV4, Network::Ipv4, Transport::Tcp) => GsoKind::TcpV4,
-            (Self::GSO_TCPV6, Network::Ipv6, Transport::Tcp) => GsoKind::TcpV6,
+        let ecn = self.gso_type & Self::GSO_ECN != 0;
+        let (kind, least) = match (self.gso_type & !Self::GSO_ECN, layers.network, layers.transport)
+        {
+            (Self::GSO_TCPV4, Network::Ipv4, Transport::Tcp) => (GsoKind::TcpV4, MIN_GSO_SIZE),
+            (Self::GSO_TCPV6, Network::Ipv6, Transport::Tcp) => (GsoKind::TcpV6, MIN_GSO_SIZE),
+            // Datagrams are as small as their sender likes.
+            (Self::GSO_UDP_L4, Network::Ipv4 | Network::Ipv6, Transport::Udp) if !ecn => {
+                (GsoKind::Udp, 1)
+            }
             _ => return Err(DropReason::BadOffload),
         };
-        if self.gso_size < MIN_GSO_SIZE {
+        if self.gso_size < least {
             return Err(DropReason::BadOffload);
         }
         let payload = len.saturating_sub(usize::from(layers.payload));
@@ -101,12 +110,7 @@ impl Claims {
         if pieces > MAX_PIECES {
             return Err(DropReason::TooManySegments);
         }
-        Ok((pieces > 1).then_some(Gso {
-            kind,
-            ecn: self.gso_type & Self::GSO_ECN != 0,
-            size: self.gso_size,
-            headers: layers.payload,
-        }))
+        Ok((pieces > 1).then_some(Gso { kind, ecn, size: self.gso_size, headers: layers.payload }))
     }
 }
 
@@ -183,6 +187,22 @@ mod tests {
         for gso_type in (0..=u8::MAX).filter(|kind| !matches!(kind, 0 | 1 | 0x81)) {
             assert_eq!(Claims { gso_type, ..LARGE }.check(&TCP4, 9000), BAD, "{gso_type}");
         }
+    }
+
+    #[test]
+    fn datagrams_are_cut_at_any_size_and_have_no_ecn() {
+        let udp = Layers { transport: Transport::Udp, payload: 42, ..TCP4 };
+        let large = Claims { gso_type: Claims::GSO_UDP_L4, gso_size: 1, csum_offset: 6, ..LARGE };
+        for network in [Network::Ipv4, Network::Ipv6] {
+            let gso = large.check(&Layers { network, ..udp }, 42 + MAX_PIECES).unwrap().gso;
+            assert_eq!(gso, Some(Gso { kind: GsoKind::Udp, ecn: false, size: 1, headers: 42 }));
+        }
+        let too_many = Err(DropReason::TooManySegments);
+        assert_eq!(large.check(&udp, 42 + MAX_PIECES + 1), too_many);
+        assert_eq!(Claims { gso_size: 0, ..large }.check(&udp, 100), BAD);
+        let ecn = Claims { gso_type: Claims::GSO_UDP_L4 | Claims::GSO_ECN, ..large };
+        assert_eq!(ecn.check(&udp, 100), BAD);
+        assert_eq!(Claims { csum_offset: 16, ..large }.check(&TCP4, 100), BAD);
     }
 
     #[test]

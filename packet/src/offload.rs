@@ -20,6 +20,8 @@ pub enum GsoKind {
     TcpV4,
     /// TCP over IPv6.
     TcpV6,
+    /// UDP over either (`VIRTIO_NET_HDR_GSO_UDP_L4`): each piece is a datagram of its own.
+    Udp,
 }
 
 /// A frame that is to be cut into segments of `size` bytes of payload.
@@ -55,11 +57,13 @@ pub struct Accepts {
     pub tso6: bool,
     /// Uncut TCP with CWR set.
     pub ecn: bool,
+    /// Uncut UDP.
+    pub uso: bool,
 }
 
 impl Accepts {
     /// A receiver that does everything itself.
-    pub const ALL: Self = Self { checksum: true, tso4: true, tso6: true, ecn: true };
+    pub const ALL: Self = Self { checksum: true, tso4: true, tso6: true, ecn: true, uso: true };
 
     /// Whether a frame can go to this receiver as it is.
     #[inline]
@@ -71,6 +75,7 @@ impl Accepts {
                 (match gso.kind {
                     GsoKind::TcpV4 => self.tso4,
                     GsoKind::TcpV6 => self.tso6,
+                    GsoKind::Udp => self.uso,
                 }) && (self.ecn || !gso.ecn)
             }
         };

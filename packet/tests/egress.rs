@@ -15,7 +15,8 @@ use strowger_packet::{
     Batch, Claims, DropReason, FrameRef, Gso, GsoKind, Offload, PartialChecksum, PortId,
 };
 
-const NOTHING: Accepts = Accepts { checksum: false, tso4: false, tso6: false, ecn: false };
+const NOTHING: Accepts =
+    Accepts { checksum: false, tso4: false, tso6: false, ecn: false, uso: false };
 const CHECKSUMS: Accepts = Accepts { checksum: true, ..NOTHING };
 
 const FIN: u8 = 0x01;
@@ -143,6 +144,26 @@ impl Whole {
         self
     }
 
+    /// All datagrams, with unfinished checksums.
+    fn cut_udp(&self, size: usize) -> Vec<Self> {
+        let mut id = u16::from_be_bytes(self.bytes[self.l3 + 4..][..2].try_into().unwrap());
+        let mut pieces = Vec::new();
+        for chunk in self.bytes[self.headers..].chunks(size) {
+            let mut piece = self.clone();
+            piece.bytes.truncate(self.headers);
+            piece.bytes.extend(chunk);
+            piece.put(self.l4 + 4, (8 + chunk.len()) as u16);
+            if !self.v6 {
+                piece.put(self.l3 + 4, id);
+                id = id.wrapping_add(1);
+            }
+            piece.lengths();
+            piece.put(piece.field(), piece.pseudo());
+            pieces.push(piece);
+        }
+        pieces
+    }
+
     /// All segments, with unfinished checksums.
     fn cut(&self, size: usize) -> Vec<Self> {
         let payload = &self.bytes[self.headers..];
@@ -177,10 +198,11 @@ impl Whole {
     fn claims(&self, gso_size: u16) -> Claims {
         Claims {
             flags: Claims::NEEDS_CSUM,
-            gso_type: match (gso_size, self.v6) {
-                (0, _) => Claims::GSO_NONE,
-                (_, false) => Claims::GSO_TCPV4,
-                (_, true) => Claims::GSO_TCPV6,
+            gso_type: match (gso_size, self.udp, self.v6) {
+                (0, _, _) => Claims::GSO_NONE,
+                (_, true, _) => Claims::GSO_UDP_L4,
+                (_, _, false) => Claims::GSO_TCPV4,
+                (_, _, true) => Claims::GSO_TCPV6,
             },
             hdr_len: 0,
             gso_size,
@@ -287,6 +309,29 @@ fn small(payload: &[u8]) -> Shape {
 }
 
 proptest! {
+    #[test]
+    fn datagrams_are_those_of_the_naive_cut(
+        shape in shape(),
+        size in 47_u16..2_000,
+        lengths in prop::collection::vec(1_usize..1_500, 1..5),
+    ) {
+        let whole = Whole::udp(&shape);
+        let received = receive(&whole.bytes, &lengths).claim(whole.claims(size));
+        let expected = whole.cut_udp(usize::from(size));
+        let mut scratch = Scratch::default();
+        let pieces = received.pieces(Accepts { uso: false, ..Accepts::ALL }, &mut scratch);
+        prop_assert_eq!(pieces.len(), expected.len());
+        for ((bytes, _), expected) in pieces.iter().zip(&expected) {
+            prop_assert_eq!(bytes, &expected.bytes);
+        }
+        let pieces = received.pieces(NOTHING, &mut scratch);
+        for ((bytes, offload), expected) in pieces.iter().zip(&expected) {
+            prop_assert_eq!(bytes, &expected.clone().finished().bytes);
+            prop_assert_eq!(*offload, Offload::default());
+        }
+        prop_assert_eq!(received.pieces(Accepts::ALL, &mut scratch).len(), 1);
+    }
+
     #[test]
     fn segments_are_those_of_the_naive_cut(
         shape in shape(),

@@ -120,6 +120,8 @@ impl TxQueue {
                 tso4: config.has(feature::GUEST_TSO4),
                 tso6: config.has(feature::GUEST_TSO6),
                 ecn: config.has(feature::GUEST_ECN),
+                // Not offered.
+                uso: false,
             },
             ahead: Box::new([Ahead::default(); MAX_FRAMES]),
             at: 0,

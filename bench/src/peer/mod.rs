@@ -1,7 +1,7 @@
 //! The switches under test, each with one forwarding core and the same two vhost-user ports.
 
 mod ceiling;
-mod ovs;
+pub(crate) mod ovs;
 pub(crate) mod strowger;
 mod testpmd;
 
@@ -9,7 +9,7 @@ use std::{fmt, path::Path, path::PathBuf};
 
 use serde_json::Value;
 
-use crate::Result;
+use crate::{Result, process::find};
 
 /// A switch that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -58,6 +58,18 @@ pub struct Place {
     pub logs: PathBuf,
     /// The sockets on which the traffic listens.
     pub sockets: [PathBuf; 2],
+    /// The network namespace in which the switch runs, as `ip netns` knows it; the benchmark's own if there is none.
+    pub namespace: Option<String>,
+}
+
+impl Place {
+    /// The program to start so that `program` runs in the place's namespace, and the words before its own.
+    fn run_in_namespace(&self, program: &Path) -> Result<(PathBuf, Vec<String>)> {
+        let Some(namespace) = &self.namespace else { return Ok((program.to_owned(), Vec::new())) };
+        let program = program.display().to_string();
+        let words = ["netns", "exec", namespace.as_str(), program.as_str()].map(str::to_owned);
+        Ok((find("ip", "iproute2")?, words.to_vec()))
+    }
 }
 
 impl fmt::Display for Peer {

@@ -20,7 +20,7 @@ const STEP_SECONDS: u64 = 60;
 
 /// A running Open vSwitch. The daemon goes before its database.
 #[derive(Debug)]
-pub(super) struct Ovs {
+pub(crate) struct Ovs {
     daemon: Process,
     _database: Process,
     directory: PathBuf,
@@ -38,6 +38,55 @@ pub(super) fn version() -> Result<String> {
 impl Ovs {
     /// Starts a user-space bridge with two vhost-user ports that connect to the place's sockets.
     pub(super) fn start(mode: Mode, place: &Place) -> Result<Self> {
+        let settings = [
+            "other_config:dpdk-init=true".to_owned(),
+            "other_config:dpdk-socket-mem=512".to_owned(),
+            format!("other_config:pmd-cpu-mask={:#x}", 1 << SWITCH_CORE),
+            format!("other_config:dpdk-lcore-mask={:#x}", 1 << TRAFFIC_CORE),
+            "other_config:dpdk-extra=--no-pci --in-memory".to_owned(),
+        ];
+        let ovs = Self::launch(place, &settings, &[])?;
+        for (number, socket) in ["1", "2"].iter().zip(&place.sockets) {
+            let port = format!("p{number}");
+            ovs.vsctl(&[
+                "add-port",
+                "br0",
+                &port,
+                "--",
+                "set",
+                "Interface",
+                &port,
+                "type=dpdkvhostuserclient",
+                &format!("options:vhost-server-path={}", socket.display()),
+                &format!("ofport_request={number}"),
+            ])?;
+        }
+        if mode == Mode::Cross {
+            ovs.ofctl(&["del-flows"])?;
+            ovs.ofctl(&["add-flow", "in_port=1,actions=output:2"])?;
+            ovs.ofctl(&["add-flow", "in_port=2,actions=output:1"])?;
+        }
+        Ok(ovs)
+    }
+
+    /// Starts a user-space bridge that learns, with two interfaces of the place's namespace as ports. Its main thread
+    /// forwards them, on the switch's core, with uncut segments or without.
+    pub(crate) fn start_on_interfaces(
+        place: &Place,
+        tso: bool,
+        interfaces: [&str; 2],
+    ) -> Result<Self> {
+        let settings = [format!("other_config:userspace-tso-enable={tso}")];
+        let core = SWITCH_CORE.to_string();
+        let ovs = Self::launch(place, &settings, &["taskset", "-c", &core])?;
+        for interface in interfaces {
+            ovs.vsctl(&["add-port", "br0", interface])?;
+        }
+        Ok(ovs)
+    }
+
+    /// Starts it with a user-space bridge without ports, with these settings; `before` are words before the daemon's.
+    fn launch(place: &Place, settings: &[String], before: &[&str]) -> Result<Self> {
         let directory = place.run.join("ovs");
         std::fs::create_dir(&directory).map_err(Error::system("make a directory for ovs"))?;
         let at = |file: &str| directory.join(file).display().to_string();
@@ -58,59 +107,29 @@ impl Ovs {
         let socket = directory.join("db.sock");
         database
             .until("the database's socket", STEP_SECONDS, || Ok(socket.exists().then_some(())))?;
-
-        let vsctl = |arguments: &[&str]| {
-            let database = format!("--db=unix:{}", socket.display());
-            let timeout = format!("--timeout={STEP_SECONDS}");
-            let common = [database.as_str(), timeout.as_str()];
-            let all = common.iter().chain(arguments);
-            run(&find("ovs-vsctl", PACKAGE)?, all, &ours)
-        };
-        vsctl(&["--no-wait", "init"])?;
-        vsctl(&[
-            "--no-wait",
-            "set",
-            "Open_vSwitch",
-            ".",
-            "other_config:dpdk-init=true",
-            "other_config:dpdk-socket-mem=512",
-            &format!("other_config:pmd-cpu-mask={:#x}", 1 << SWITCH_CORE),
-            &format!("other_config:dpdk-lcore-mask={:#x}", 1 << TRAFFIC_CORE),
-            "other_config:dpdk-extra=--no-pci --in-memory",
-        ])?;
-        let daemon = Process::start(
-            &find(DAEMON, PACKAGE)?,
-            [
-                format!("unix:{}", socket.display()),
-                format!("--unixctl={}", at("daemon.ctl")),
-                format!("--pidfile={}", at("daemon.pid")),
-            ],
-            &ours,
-            place.logs.join("ovs-vswitchd.log"),
-        )?;
+        vsctl(&directory, &["--no-wait", "init"])?;
+        let set = ["--no-wait", "set", "Open_vSwitch", "."];
+        let all: Vec<&str> = set.into_iter().chain(settings.iter().map(String::as_str)).collect();
+        vsctl(&directory, &all)?;
+        let daemon = find(DAEMON, PACKAGE)?.display().to_string();
+        let words = [
+            daemon,
+            format!("unix:{}", socket.display()),
+            format!("--unixctl={}", at("daemon.ctl")),
+            format!("--pidfile={}", at("daemon.pid")),
+        ];
+        let words: Vec<String> = before.iter().map(ToString::to_string).chain(words).collect();
+        let (first, rest) = words.split_first().expect("the daemon is among them");
+        let (program, mut all) = place.run_in_namespace(&find(first, "util-linux")?)?;
+        all.extend_from_slice(rest);
+        let daemon = Process::start(&program, all, &ours, place.logs.join("ovs-vswitchd.log"))?;
         let ovs = Self { daemon, _database: database, directory: directory.clone() };
-        vsctl(&["add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=netdev"])?;
-        for (number, socket) in ["1", "2"].iter().zip(&place.sockets) {
-            let port = format!("p{number}");
-            vsctl(&[
-                "add-port",
-                "br0",
-                &port,
-                "--",
-                "set",
-                "Interface",
-                &port,
-                "type=dpdkvhostuserclient",
-                &format!("options:vhost-server-path={}", socket.display()),
-                &format!("ofport_request={number}"),
-            ])?;
-        }
-        if mode == Mode::Cross {
-            ovs.ofctl(&["del-flows"])?;
-            ovs.ofctl(&["add-flow", "in_port=1,actions=output:2"])?;
-            ovs.ofctl(&["add-flow", "in_port=2,actions=output:1"])?;
-        }
+        ovs.vsctl(&["add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=netdev"])?;
         Ok(ovs)
+    }
+
+    fn vsctl(&self, arguments: &[&str]) -> Result<String> {
+        vsctl(&self.directory, arguments)
     }
 
     /// Runs `ovs-ofctl COMMAND BRIDGE ARGUMENTS`.
@@ -151,6 +170,15 @@ impl Switch for Ovs {
             cycles: statistic(&stats, "avg processing cycles per packet"),
         })
     }
+}
+
+/// Runs `ovs-vsctl` on the database in a directory.
+fn vsctl(directory: &Path, arguments: &[&str]) -> Result<String> {
+    let database = format!("--db=unix:{}", directory.join("db.sock").display());
+    let timeout = format!("--timeout={STEP_SECONDS}");
+    let common = [database.as_str(), timeout.as_str()];
+    let all = common.iter().chain(arguments);
+    run(&find("ovs-vsctl", PACKAGE)?, all, &environment(directory))
 }
 
 /// Where it and DPDK beneath it keep their files.

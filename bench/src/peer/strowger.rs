@@ -48,7 +48,9 @@ impl Strowger {
         arguments.extend(["--bridge", "br0"]);
         arguments.extend(ports.iter().flat_map(|port| ["--port", port]));
         let log = place.logs.join("strowger.log");
-        let mut process = Process::start(&place.strowger, arguments, &[], log)?;
+        let (program, before) = place.run_in_namespace(&place.strowger)?;
+        let all = before.iter().map(String::as_str).chain(arguments);
+        let mut process = Process::start(&program, all, &[], log)?;
         process.until_printed(0, READY_SECONDS, "\"ready\" from strowger", |text| {
             text.lines().any(|line| line == "ready")
         })?;

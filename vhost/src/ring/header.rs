@@ -18,6 +18,7 @@ pub(crate) const LONG: usize = 12;
 const NEEDS_CSUM: u128 = 1;
 const GSO_TCPV4: u128 = 1;
 const GSO_TCPV6: u128 = 4;
+const GSO_UDP_L4: u128 = 5;
 const GSO_ECN: u128 = 0x80;
 
 /// A header in the order of its bytes: the first is the lowest.
@@ -37,6 +38,7 @@ impl Header {
             let kind = match gso.kind {
                 GsoKind::TcpV4 => GSO_TCPV4,
                 GsoKind::TcpV6 => GSO_TCPV6,
+                GsoKind::Udp => GSO_UDP_L4,
             };
             bits |= (kind | if gso.ecn { GSO_ECN } else { 0 }) << 8;
             bits |= u128::from(gso.headers) << 16 | u128::from(gso.size) << 32;

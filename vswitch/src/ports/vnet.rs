@@ -3,7 +3,7 @@
 //! | bytes | field | |
 //! |---|---|---|
 //! | 0 | `flags` | 1: the checksum is unfinished |
-//! | 1 | `gso_type` | 1: TCP over IPv4, 4: TCP over IPv6, with 0x80: CWR on the first segment only |
+//! | 1 | `gso_type` | 1: TCP over IPv4, 4: TCP over IPv6, 5: UDP, with 0x80: CWR on the first segment only |
 //! | 2..4 | `hdr_len` | bytes of all headers |
 //! | 4..6 | `gso_size` | payload bytes of a segment |
 //! | 6..8 | `csum_start` | |
@@ -26,6 +26,7 @@ const _: () =
 const NEEDS_CSUM: u8 = 1;
 const GSO_TCPV4: u8 = 1;
 const GSO_TCPV6: u8 = 4;
+const GSO_UDP_L4: u8 = 5;
 const GSO_ECN: u8 = 0x80;
 
 /// Reads what the kernel wrote.
@@ -52,6 +53,7 @@ pub(super) fn encode(offload: Offload) -> [u8; HEADER] {
         gso_type = match gso.kind {
             GsoKind::TcpV4 => GSO_TCPV4,
             GsoKind::TcpV6 => GSO_TCPV6,
+            GsoKind::Udp => GSO_UDP_L4,
         };
         gso_type |= if gso.ecn { GSO_ECN } else { 0 };
         (headers, size) = (gso.headers, gso.size);

@@ -20,8 +20,8 @@ use strowger_vswitch::{
 use crate::{
     harness::mac,
     netns::{
-        Namespace, eventually,
-        raw::{Raw, ones, uncut},
+        Namespace, eventually, kernel,
+        raw::{Raw, ones, send_uncut, uncut},
     },
     scene::{Container, Switch},
 };
@@ -48,6 +48,38 @@ fn two_containers_ping_and_move_data_over_tcp_uncut() {
     for reason in [DropReason::BadOffload, DropReason::TooLong] {
         assert_eq!(switch.drops("v1", reason) + switch.drops("v2", reason), 0, "{reason:?}");
     }
+}
+
+#[test]
+fn uncut_datagrams_pass_uncut_and_arrive_one_by_one() {
+    const DATAGRAMS: usize = 40;
+    let mut switch = Switch::new(1);
+    let left = Container::new(&switch.host, "v1", 1);
+    let right = Container::new(&switch.host, "v2", 2);
+    switch.open("v1");
+    switch.open("v2");
+    left.ping(&right);
+    let (sender, receiver) = (left.udp(7000), right.udp(7000));
+    send_uncut(&sender, 1000);
+    let before = switch.totals("v1").rx_frames;
+    let sent: Vec<u8> = (0..DATAGRAMS * 1000).map(|at| (at ^ (at >> 8)) as u8).collect();
+    sender.send_to(&sent, (right.address, 7000)).unwrap();
+    if kernel() < (6, 2) {
+        // It cannot say of a frame that it is such datagrams, and drops it: not silently.
+        eventually("the drop to be counted", || {
+            (switch.drops("v1", DropReason::SocketFull) > 0).then_some(())
+        });
+        return;
+    }
+    let mut got = Vec::new();
+    while got.len() < sent.len() {
+        let mut datagram = [0; 2000];
+        assert_eq!(receiver.recv(&mut datagram).unwrap(), 1000);
+        got.extend_from_slice(&datagram[..1000]);
+    }
+    assert!(got == sent);
+    let frames = switch.totals("v1").rx_frames - before;
+    assert!(frames < DATAGRAMS as u64, "{frames}");
 }
 
 #[test]

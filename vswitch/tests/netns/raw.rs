@@ -119,6 +119,22 @@ impl Raw {
     }
 }
 
+/// Has the kernel take what a socket sends for datagrams of this length in one (`UDP_SEGMENT`).
+pub(crate) fn send_uncut(socket: &std::net::UdpSocket, datagram: u16) {
+    let len = libc::c_int::from(datagram);
+    // SAFETY: the option is an `int`, which is as long as is said.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw const len).cast(),
+            4,
+        )
+    };
+    assert_eq!(set, 0, "{}", io::Error::last_os_error());
+}
+
 /// A frame of TCP over IPv4 with `payload` bytes, behind a virtio-net header that leaves checksum and cutting to others.
 pub(crate) fn uncut(payload: usize, size: u16) -> Vec<u8> {
     let [s0, s1] = size.to_le_bytes();
