@@ -14,7 +14,8 @@ done
 version=$("$binary" --version | awk '{ print $2 }')
 architecture=$(dpkg --print-architecture)
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}"
-: "${MAINTAINER:=The Strowger contributors <strowger@localhost>}"
+# By the names that Debian's own tools know.
+MAINTAINER="${DEBFULLNAME:-The Strowger contributors} <${DEBEMAIL:-strowger@localhost}>"
 export SOURCE_DATE_EPOCH
 
 stage=$(mktemp -d)
