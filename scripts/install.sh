@@ -51,7 +51,7 @@ install_all() {
   put "$doc/CHANGELOG.md" <CHANGELOG.md
   put "$doc/operations.md" <docs/operations.md
   put "$doc/namespaces.conf" <dist/namespaces.conf
-  put "$doc/example.toml" <vswitch/src/config/example.toml
+  put "$doc/example.toml" <docs/example.toml
   put "$doc/grafana/strowger.json" <docs/grafana/strowger.json
   for page in docs/reference/*.md docs/reference/*.json; do
     [ -e "$page" ] || continue
