@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::filter::Filter;
 use super::pcapng::Interface;
-use super::session::{RING_BYTES, Session};
+use super::session::{RING_BYTES, Seen, Session};
 use super::stream::{Limits, Stream};
 use super::tap::{Tap, Taps};
 use super::{Direction, MAX_CAPTURES, MAX_SNAPLEN, Wants};
-use crate::control::{CaptureRequest, CaptureStream, Refusal, capture_stream};
+use crate::control::{CaptureRequest, CaptureStream, Captures, Refusal, capture_stream};
 use crate::snapshot::Snapshot;
 
 /// Pieces of a stream that wait for its client, each about [`PIECE`](super::stream::PIECE) bytes.
@@ -24,7 +24,15 @@ pub struct Registry(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     captures: Mutex<Vec<Capture>>,
+    /// What those counted that have ended; changed under the lock of the others.
+    ended: Ended,
     next: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Ended {
+    matched: AtomicU64,
+    lost: AtomicU64,
 }
 
 /// One that runs.
@@ -45,6 +53,20 @@ pub struct Port {
     pub name: String,
     /// What it is, in a few words.
     pub description: String,
+}
+
+impl Capture {
+    /// What it counted, of all its ports.
+    fn seen(&self) -> Seen {
+        let mut all = Seen::default();
+        for interface in 0..self.ports.len() {
+            let seen = self.session.seen(interface as u16);
+            all.seen += seen.seen;
+            all.matched += seen.matched;
+            all.lost += seen.lost;
+        }
+        all
+    }
 }
 
 impl Registry {
@@ -133,6 +155,23 @@ impl Registry {
         }
     }
 
+    /// What all captures since the switch began counted, and how many run.
+    #[must_use]
+    pub fn totals(&self) -> Captures {
+        let captures = self.lock();
+        let ended = &self.0.ended;
+        let mut all = Captures {
+            running: captures.len(),
+            frames: ended.matched.load(Ordering::Relaxed),
+            lost: ended.lost.load(Ordering::Relaxed),
+        };
+        for seen in captures.iter().map(Capture::seen) {
+            all.frames += seen.matched;
+            all.lost += seen.lost;
+        }
+        all
+    }
+
     /// How many captures run.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -164,7 +203,12 @@ impl Registry {
     }
 
     fn remove(&self, number: u64) {
-        self.lock().retain(|capture| capture.number != number);
+        let mut captures = self.lock();
+        for gone in captures.extract_if(.., |capture| capture.number == number) {
+            let seen = gone.seen();
+            self.0.ended.matched.fetch_add(seen.matched, Ordering::Relaxed);
+            self.0.ended.lost.fetch_add(seen.lost, Ordering::Relaxed);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Capture>> {

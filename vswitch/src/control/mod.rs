@@ -22,7 +22,8 @@ pub use client::{Client, ClientError};
 pub use object::Changes;
 pub use refusal::Refusal;
 pub use report::{
-    Bridge, Cache, Drop, Mirror, Port, Process, Queue, State, Station, Status, Worker,
+    Bridge, Cache, Captures, Drop, Log, Mirror, Port, Process, Queue, State, Station, Status,
+    Worker,
 };
 pub use server::{Server, ServerError};
 

@@ -30,6 +30,12 @@ pub struct Status {
     /// In the order of the configuration.
     #[serde(default)]
     pub mirrors: Vec<Mirror>,
+    /// Captures of frames.
+    #[serde(default)]
+    pub captures: Captures,
+    /// What the daemon says of itself.
+    #[serde(default)]
+    pub log: Log,
     /// Where changes are kept.
     #[serde(default)]
     pub state: State,
@@ -203,6 +209,24 @@ pub struct Mirror {
     pub to: String,
     /// Whether that port is up, so that copies can be sent.
     pub up: bool,
+}
+
+/// All captures since the daemon began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Captures {
+    /// How many run now.
+    pub running: usize,
+    /// Frames that one wanted; once for each capture.
+    pub frames: u64,
+    /// Those of them that were lost, since whoever reads the capture was too slow.
+    pub lost: u64,
+}
+
+/// What the daemon says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Log {
+    /// Lines that were lost, since whoever reads the log was too slow.
+    pub lost_lines: u64,
 }
 
 /// Where changes are kept.

@@ -180,6 +180,19 @@ families! {
             out.put([&mirror.bridge, &mirror.name, &mirror.to], u64::from(mirror.up));
         };
 
+    "strowger_captures" Gauge &[],
+        "Captures that run.",
+        |status, out| out.put([], status.captures.running as u64);
+    "strowger_capture_frames_total" Counter &[],
+        "Frames that a capture wanted, once for each.",
+        |status, out| out.put([], status.captures.frames);
+    "strowger_capture_lost_frames_total" Counter &[],
+        "Frames that a capture wanted and lost, since whoever reads it was too slow.",
+        |status, out| out.put([], status.captures.lost);
+    "strowger_log_lost_lines_total" Counter &[],
+        "Lines of the log that were lost, since whoever reads it was too slow.",
+        |status, out| out.put([], status.log.lost_lines);
+
     "process_start_time_seconds" Gauge &[],
         "When the daemon started, in seconds since 1970.",
         |status, out| out.put([], status.process.start_time_seconds);

@@ -52,7 +52,7 @@ pub(super) struct Inner {
     /// Why changes cannot be kept.
     pub(super) trouble: Mutex<Option<String>>,
     ready: AtomicBool,
-    captures: Registry,
+    pub(super) captures: Registry,
 }
 
 /// What only who changes the switch has.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::MirrorConfig,
-    control::{Bridge, Cache, Mirror, Port, Process, Queue, State, Status, Worker},
+    control::{Bridge, Cache, Log, Mirror, Port, Process, Queue, State, Status, Worker},
     snapshot::{PortEntry, Snapshot},
 };
 
@@ -49,6 +49,8 @@ impl Inner {
             bridges: bridges(&running, &snapshot),
             mirrors: running.config.mirrors.iter().map(mirror).collect(),
             ports,
+            captures: self.captures.totals(),
+            log: Log { lost_lines: self.log.as_ref().map_or(0, crate::log::Handle::lost) },
             state: self.state(),
             process: self.process(),
         }

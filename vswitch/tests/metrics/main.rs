@@ -5,13 +5,22 @@
 
 mod exposition;
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use exposition::{Exposition, lint, read};
 use serde_json::Value;
 use strowger_packet::DropReason;
 use strowger_vswitch::{
-    control::{Bridge, Cache, Mirror, Port, Process, Queue, State, Status, Worker},
+    control::{
+        Bridge, Cache, Captures, Log, Mirror, Port, Process, Queue, State, Status, Worker,
+        client::Client,
+    },
     metrics::{FAMILIES, reference, render},
 };
 
@@ -80,6 +89,8 @@ fn full() -> Status {
             up: true,
         }],
         state: State { directory: Some("/var/lib/strowger".into()), error: None },
+        captures: Captures { running: 701, frames: 702, lost: 703 },
+        log: Log { lost_lines: 704 },
         process: Process {
             start_time_seconds: 601,
             resident_bytes: 602,
@@ -168,6 +179,10 @@ fn every_figure_is_where_it_belongs() {
         ("strowger_bridge_loops_total", &bridge, 407.0),
         ("strowger_bridge_stations_held", &bridge, 408.0),
         ("strowger_mirror_up", &[("bridge", "br0"), ("mirror", "watch"), ("to", "span0")], 1.0),
+        ("strowger_captures", &[], 701.0),
+        ("strowger_capture_frames_total", &[], 702.0),
+        ("strowger_capture_lost_frames_total", &[], 703.0),
+        ("strowger_log_lost_lines_total", &[], 704.0),
         ("process_start_time_seconds", &[], 601.0),
         ("process_resident_memory_bytes", &[], 602.0),
         ("process_virtual_memory_bytes", &[], 603.0),
@@ -192,6 +207,49 @@ fn every_figure_is_where_it_belongs() {
         ["bridge", "port", "kind", "number", "vlan"].map(|name| info.label(name).unwrap()),
         ["br0", "vm1", "dev", "3", "tag 10"]
     );
+}
+
+#[test]
+fn a_running_switch_exposes_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let rundir = directory.path().join("run");
+    let socket = directory.path().join("vm1.sock");
+    let mut switch = Command::new(env!("CARGO_BIN_EXE_strowger"))
+        .args(["run", "--rundir"])
+        .arg(&rundir)
+        .args(["--bridge", "br0", "--port"])
+        .arg(format!("vhost-user:vm1={}", socket.display()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(switch.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let text = Client::unix(rundir.join("control.sock")).text("/metrics");
+    switch.kill().unwrap();
+    switch.wait().unwrap();
+    assert_eq!(line, "ready\n");
+
+    let exposition = read(&text.unwrap()).unwrap();
+    assert_eq!(lint(&exposition), Vec::<String>::new());
+    let value = |name: &str, labels: &[(&str, &str)]| exposition.value(name, labels);
+    let vm1 = [("bridge", "br0"), ("port", "vm1")];
+    assert_eq!(value("strowger_port_up", &vm1), Some(0.0), "it has no guest");
+    assert_eq!(value("strowger_bridge_ports", &[("bridge", "br0")]), Some(1.0));
+    assert_eq!(value("strowger_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), Some(1.0));
+    assert_eq!(exposition.family("strowger_worker_frames_total").samples.len(), 1);
+    // What the kernel says of the process: nothing of it is 0 in one that runs.
+    for name in [
+        "strowger_worker_alive_seconds_total",
+        "process_start_time_seconds",
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+        "process_threads",
+        "process_open_fds",
+        "process_max_fds",
+    ] {
+        assert!(exposition.family(name).samples[0].value > 0.0, "{name}");
+    }
 }
 
 #[test]
