@@ -238,8 +238,7 @@ fn changes(steps: Vec<(Vec<Option<Drawn>>, bool, bool)>) -> Result<(usize, usize
         // A start would have the same.
         let kept: Vec<restore::Kept> =
             after.kept.iter().map(|(_, value)| serde_json::from_str(value).unwrap()).collect();
-        let mut declared = Config::default();
-        declared.switch = wanted.switch.clone();
+        let mut declared = Config { switch: wanted.switch.clone(), ..Config::default() };
         declared.bridges.insert("a".into(), BridgeConfig::default());
         let again = restore::restore(&declared, &kept);
         prop_assert_eq!(&again.bridges, &wanted.bridges);

@@ -126,6 +126,7 @@ pub(crate) fn next_number(guest: &mut FrontEnd) -> u32 {
 
 /// Sends a frame from one guest to the other, and sees it come.
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "a pair that is made for the call")]
 pub(crate) fn passes(from: (&mut FrontEnd, u8), to: (&mut FrontEnd, u8), number: u32) {
     from.0.send(&numbered(mac(to.1), mac(from.1), number, 64)).unwrap();
     assert_eq!(next_number(to.0), number);
