@@ -3,7 +3,10 @@
 use std::{
     io::{self, Read},
     os::unix::net::UnixStream,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use signal_hook::{
@@ -15,6 +18,7 @@ use signal_hook::{
 #[derive(Debug)]
 pub struct Ending {
     arrived: UnixStream,
+    once: Arc<AtomicBool>,
 }
 
 impl Ending {
@@ -31,7 +35,13 @@ impl Ending {
             flag::register(signal, once.clone())?;
             low_level::pipe::register(signal, tell.try_clone()?)?;
         }
-        Ok(Self { arrived })
+        Ok(Self { arrived, once })
+    }
+
+    /// Whether a signal has come.
+    #[must_use]
+    pub fn has_come(&self) -> bool {
+        self.once.load(Ordering::Relaxed)
     }
 
     /// Waits for the first signal.

@@ -1,5 +1,5 @@
 //! Frames that hit the cache allocate nothing: not when they are policed, extracted, looked up, tagged, flooded,
-//! mirrored or sent.
+//! mirrored, captured or sent.
 
 #![allow(clippy::unwrap_used, reason = "what the tests are helped by fails as they do")]
 
@@ -10,6 +10,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use strowger_packet::{Batch, DropReason, PortId};
+use strowger_vswitch::capture::registry::{Port, Registry};
+use strowger_vswitch::control::CaptureRequest;
 use strowger_vswitch::pipeline::cache::CacheLimits;
 use strowger_vswitch::pipeline::{Moment, Pipeline};
 use strowger_vswitch::rates::{Limit, TokenBucket};
@@ -125,4 +127,18 @@ fn a_frame_that_is_policed_and_mirrored_allocates_nothing() {
     assert_eq!(allocations_of(&ports, &snapshot), 0);
     assert_eq!(ports[0].drops(DropReason::Policed), 199 * 32);
     assert_eq!(ports[4].totals().tx_frames, 1 + 64 + 199 * 32, "each frame once");
+}
+
+#[test]
+fn a_frame_that_is_captured_allocates_nothing_in_the_worker() {
+    let (ports, mut snapshot) = bridge();
+    let registry = Registry::default();
+    let names = ["p0", "p1", "p3"];
+    let tapped = names.map(|name| Port { name: name.into(), description: String::new() });
+    let stream = registry.start(&CaptureRequest::default(), tapped.into(), 1, || {}).unwrap();
+    registry.tap(&mut snapshot);
+    // Nobody reads: at the end the ring is full.
+    assert_eq!(allocations_of(&ports, &snapshot), 0);
+    assert_eq!(ports[2].totals().tx_frames, 1 + 200 * 42);
+    drop(stream);
 }

@@ -10,6 +10,8 @@ use std::fmt;
 
 use proptest::prelude::*;
 use strowger_packet::{Batch, DropReason, PortId};
+use strowger_vswitch::capture::registry::{Port, Registry};
+use strowger_vswitch::control::CaptureRequest;
 use strowger_vswitch::pipeline::cache::CacheLimits;
 use strowger_vswitch::pipeline::{Moment, Pipeline};
 use strowger_vswitch::ports::RxQueue;
@@ -244,6 +246,7 @@ proptest! {
         first in proptest::collection::vec(modes(), PORTS),
         steps in steps(),
         small in any::<bool>(),
+        captured in proptest::sample::subsequence((0..PORTS).collect::<Vec<_>>(), 0..=PORTS),
     ) {
         let ports: Vec<TestPort> = (0..PORTS).map(|_| TestPort::new(1, 1)).collect();
         let (mut snapshot, stations) = bridge_of(&ports, &first);
@@ -257,6 +260,12 @@ proptest! {
             mirrors: vec![],
             stations: HashMap::new(),
         };
+        // A capture changes nothing of what is forwarded.
+        let registry = Registry::default();
+        let names: Vec<_> = captured.iter().map(|port| format!("p{port}")).collect();
+        let request = CaptureRequest { ports: names.clone(), ..CaptureRequest::default() };
+        let tapped = names.into_iter().map(|name| Port { name, description: String::new() }).collect();
+        let _capture = (!captured.is_empty()).then(|| registry.start(&request, tapped, 1, || {}).unwrap());
         let mut second = 0;
         for step in steps {
             // A second each, so that every flow stamps its source, and no station moves too often.
@@ -309,6 +318,7 @@ proptest! {
                         }
                     }
                     stations.age(second as u32, usize::MAX);
+                    registry.tap(&mut snapshot);
                     ports[at].recorder.send(frames.into_iter().map(|frame| frame.0));
                     while queues[at].rx_burst(PortId(at as u32), &mut batch, ports[at].counters.shard(0)) > 0 {
                         pipeline.process(&mut batch, PortId(at as u32), &snapshot, Moment::from_millis(second * 1000));

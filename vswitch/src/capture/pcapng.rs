@@ -165,6 +165,27 @@ impl Writer {
         self.end(start);
     }
 
+    /// A frame that went into the switch by an interface.
+    #[cfg(test)]
+    pub(crate) fn frame(
+        &mut self,
+        interface: u16,
+        bytes: &[u8],
+        reason: Option<strowger_packet::DropReason>,
+    ) {
+        let len = bytes.len() as u32;
+        let header = Header {
+            time: 0,
+            original: len,
+            captured: len,
+            interface,
+            frame: 0,
+            direction: Direction::Rx,
+            reason,
+        };
+        self.packet(&header, |place| place.copy_from_slice(bytes));
+    }
+
     /// Section 4.6.
     pub fn statistics(&mut self, (started, now): (u64, u64), of: &Statistics) {
         let start = self.begin(block::STATISTICS);

@@ -22,6 +22,8 @@ pub(super) const PIECE: usize = 64 << 10;
 /// How often the rings are looked at when they were empty the last time, and when not.
 const IDLE: Duration = Duration::from_millis(10);
 const BUSY: Duration = Duration::from_millis(1);
+/// How long the client may take for what it was not given yet when the switch ends.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often statistics are written.
 const STATISTICS: Duration = Duration::from_secs(1);
 
@@ -174,13 +176,19 @@ impl Stream {
             return Ok(());
         }
         let bytes = axum::body::Bytes::from(self.writer.take());
+        let mut stopped = None;
         loop {
             match self.sink.try_send(bytes.clone()) {
                 Ok(()) => return Ok(()),
                 Err(SinkError::Closed) => return Err(Gone),
-                Err(SinkError::Full) if self.stop.load(Relaxed) => return Err(Gone),
-                Err(SinkError::Full) => thread::sleep(BUSY),
+                Err(SinkError::Full) if self.stop.load(Relaxed) => {
+                    if stopped.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                        return Err(Gone);
+                    }
+                }
+                Err(SinkError::Full) => {}
             }
+            thread::sleep(BUSY);
         }
     }
 }
