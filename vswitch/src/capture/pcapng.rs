@@ -349,3 +349,6 @@ impl Statistics {
         Self { interface: interface.into(), seen, matched, lost, delivered }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! All captures of a switch: begun, bounded in number, named by the ports that they tap, ended.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -70,7 +71,7 @@ impl Capture {
 }
 
 impl Registry {
-    /// Begins a capture of these ports, of which there is at least one. `retap` publishes a snapshot to which
+    /// Begins a capture of these ports, of which there is at least one; one that is named twice is captured once. `retap` publishes a snapshot to which
     /// [`tap`](Self::tap) was applied, and returns when no worker reads one of before; it is called here and when the
     /// capture ends, by its own thread: whoever calls this must hold no lock that `retap` takes.
     ///
@@ -79,11 +80,13 @@ impl Registry {
     pub fn start(
         &self,
         request: &CaptureRequest,
-        ports: Vec<Port>,
+        mut ports: Vec<Port>,
         workers: usize,
         retap: impl Fn() + Send + Sync + 'static,
     ) -> Result<CaptureStream, Refusal> {
         let (wants, limits) = wanted(request)?;
+        let mut names = HashSet::new();
+        ports.retain(|port| names.insert(port.name.clone()));
         let interface = |port: &Port| Interface {
             name: port.name.clone(),
             description: port.description.clone(),

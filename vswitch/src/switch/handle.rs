@@ -270,6 +270,13 @@ impl Control for Handle {
 
     fn capture(&self, request: CaptureRequest) -> Result<CaptureStream, Refusal> {
         let running = self.0.running();
+        let all = running.config.ports.keys();
+        let wanted = match &request.ports[..] {
+            [all_of_them] if all_of_them == "all" && !running.config.ports.contains_key("all") => {
+                all.cloned().collect()
+            }
+            named => named.to_vec(),
+        };
         let port = |name: &String| match running.config.ports.get(name) {
             Some(port) => Ok(registry::Port {
                 name: name.clone(),
@@ -277,9 +284,9 @@ impl Control for Handle {
             }),
             None => Err(Refusal::NotFound(format!("there is no port '{name}'"))),
         };
-        let ports = request.ports.iter().map(port).collect::<Result<Vec<_>, _>>()?;
+        let ports = wanted.iter().map(port).collect::<Result<Vec<_>, _>>()?;
         if ports.is_empty() {
-            return Err(Refusal::invalid("port", "say which port is to be captured"));
+            return Err(Refusal::Conflict("the switch has no port to be captured".to_owned()));
         }
         let handle = self.clone();
         self.0.captures.start(&request, ports, self.0.engine.len(), move || handle.retap())

@@ -25,17 +25,18 @@ const OWN: [&str; 3] = ["port", "filter", "snaplen"];
 
 /// Capture frames
 ///
-/// The answer is a pcapng file that goes on until the client leaves or the switch ends. What the client reads too
-/// slowly is lost, and counted in the file's interface statistics.
+/// The answer is a pcapng file that goes on until the client leaves, a limit is reached or the switch ends. What the
+/// client reads too slowly is lost, and counted in the file's interface statistics, which come every second and at the
+/// end.
 #[utoipa::path(get, path = "/v1/capture", tag = "capture", operation_id = "capture",
     params(
-        ("port" = Vec<String>, Query, description = "A port, again for each."),
-        ("filter" = Option<String>, Query, description = "Only frames that it fits, in tcpdump's words: `arp or icmp`."),
+        ("port" = Vec<String>, Query, description = "A port, again for each; or `all` that there are now."),
+        ("filter" = Option<String>, Query, description = "Only frames that match, in the words of pcap-filter(7)."),
         ("snaplen" = Option<u32>, Query, description = "The most bytes of a frame."),
-        ("direction" = Option<String>, Query, description = "Only frames into the switch (`rx`) or out of it (`tx`); `both` otherwise."),
-        ("drops-only" = Option<bool>, Query, description = "Only frames that the switch drops."),
-        ("count" = Option<u64>, Query, description = "It ends after so many frames."),
-        ("duration" = Option<u64>, Query, description = "It ends after so many seconds.")),
+        ("direction" = Option<String>, Query, description = "`rx` is into the switch, `tx` out of it; else `both`."),
+        ("drops-only" = Option<bool>, Query, description = "Only frames that the switch drops. Each has the reason as its comment."),
+        ("count" = Option<u64>, Query, description = "Ends after so many frames."),
+        ("duration" = Option<u64>, Query, description = "Ends after so many seconds.")),
     responses((status = 200, description = "The capture.", body = [u8], content_type = "application/x-pcapng"),
         (status = 409, description = "As many captures run as may.", body = Problem), Reading))]
 pub(super) async fn capture(call: Call) -> Answer {
