@@ -23,5 +23,5 @@ say "each stage alone, on core 1 (ns an item; one item is a frame)"
 taskset -c 1 cargo bench -q -p strowger-bench --bench stages 2>&1 | tee "$out/stages.txt"
 
 say "beside the others"
-"$CARGO_TARGET_DIR"/release/bench --out "$out" --rounds 3 --idle 10 "$@"
+"$CARGO_TARGET_DIR"/release/bench --out "$out" --rounds 3 --capture 2 --idle 10 "$@"
 say "results: $out/bench.md, $out/bench.json, $out/stages.txt"

@@ -19,6 +19,8 @@ use strowger_packet::{
 };
 use strowger_vhost::{RingConfig, RxQueue, TxQueue};
 use strowger_vswitch::{
+    capture::{self, registry::Registry},
+    control::CaptureRequest,
     pipeline::{
         Moment, Pipeline,
         cache::{Cache, CacheLimits, Cached, Source},
@@ -142,6 +144,39 @@ fn guest_to_guest_mirrored(bencher: Bencher<'_, '_>, size: usize) {
     );
     let totals = counters.totals();
     assert!(totals.tx_frames > 0 && totals.drops.iter().sum::<u64>() == 0);
+}
+
+/// The same with a capture of the sender's port whose client reads everything.
+#[divan::bench(args = SIZES)]
+fn guest_to_guest_captured(bencher: Bencher<'_, '_>, size: usize) {
+    captured(bencher, size, None, true);
+}
+
+/// The same with a capture that nobody reads: what is lost is counted, and not copied.
+#[divan::bench(args = SIZES)]
+fn guest_to_guest_captured_and_lost(bencher: Bencher<'_, '_>, size: usize) {
+    captured(bencher, size, None, false);
+}
+
+/// The same with a capture whose filter wants none of it.
+#[divan::bench(args = SIZES)]
+fn guest_to_guest_filtered(bencher: Bencher<'_, '_>, size: usize) {
+    captured(bencher, size, Some("host 10.9.9.9 and tcp port 80"), true);
+}
+
+fn captured(bencher: Bencher<'_, '_>, size: usize, filter: Option<&str>, is_read: bool) {
+    let registry = Registry::default();
+    let request =
+        CaptureRequest { filter: filter.map(str::to_owned), ..CaptureRequest::default() };
+    let port = capture::registry::Port { name: "p1".into(), description: String::new() };
+    let mut stream = registry.start(&request, vec![port], 1, || {}).unwrap();
+    std::thread::scope(|scope| {
+        if is_read {
+            scope.spawn(move || while stream.blocking_next().is_some() {});
+        }
+        forward(bencher, size, |snapshot, _| registry.tap(snapshot));
+        registry.stop();
+    });
 }
 
 fn forward(bencher: Bencher<'_, '_>, size: usize, prepare: impl FnOnce(&mut Snapshot, BridgeId)) {

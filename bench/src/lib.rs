@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod compare;
 pub mod huge_pages;
 pub mod idle;

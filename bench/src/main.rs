@@ -13,7 +13,7 @@ use std::{
 
 use clap::Parser;
 use strowger_bench::{
-    Error, Result, SWITCH_CORE,
+    Error, Result, SWITCH_CORE, capture,
     compare::{self, Progress},
     huge_pages::HugePages,
     idle,
@@ -58,6 +58,9 @@ struct Arguments {
     /// For how many seconds to watch the switch with two idle guests [default: not at all]
     #[arg(long, overrides_with = "idle")]
     idle: Option<u64>,
+    /// How often to measure what a capture costs [default: not at all]
+    #[arg(long, overrides_with = "capture")]
+    capture: Option<usize>,
     /// 2 MiB pages to reserve while it runs
     #[arg(long, default_value_t = 2048)]
     huge_pages: usize,
@@ -89,8 +92,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     // Programs that are started elsewhere must find it.
     let logs = fs::canonicalize(&logs).map_err(Error::system("find the logs"))?;
 
+    let needs_pages = arguments.rounds > 0 || arguments.capture.is_some();
+    let _pages = needs_pages.then(|| HugePages::reserve(arguments.huge_pages)).transpose()?;
     if arguments.rounds > 0 {
-        let _pages = HugePages::reserve(arguments.huge_pages)?;
         let plan = compare::Plan {
             peers: arguments.peers.clone(),
             modes: arguments.mode.clone(),
@@ -119,6 +123,18 @@ fn run(arguments: &Arguments) -> Result<()> {
             let veth::Sample { round, contender, kind, arrived, .. } = sample;
             eprintln!("round {}, {kind}, {contender}: {arrived:.1} {}", round + 1, kind.unit());
         })?;
+    }
+    for round in 0..arguments.capture.unwrap_or(0) {
+        for &size in &arguments.sizes {
+            let time = Duration::from_secs(arguments.seconds);
+            let turn = capture::measure(&strowger, (round, size), time, &logs)?;
+            eprintln!(
+                "round {}, {size} bytes: a capture costs {:.2} of the rate",
+                round + 1,
+                turn.cost()
+            );
+            report.captures.push(turn);
+        }
     }
     if let Some(seconds) = arguments.idle {
         let time = Duration::from_secs(seconds.max(1));
@@ -186,8 +202,13 @@ fn about(arguments: &Arguments, strowger: &Path, ceiling: &Path) -> Result<Vec<(
     if arguments.veth_rounds() > 0 {
         veth::check()?;
     }
+    if arguments.capture.is_some() && arguments.rounds == 0 {
+        about.push(("traffic".into(), testpmd::version()?));
+    }
     if arguments.idle.is_some() {
         idle::check()?;
+    }
+    if arguments.idle.is_some() || arguments.capture.is_some() {
         if !about.iter().any(|(name, _)| *name == Peer::Strowger.to_string()) {
             about.push((Peer::Strowger.to_string(), Peer::Strowger.version(strowger, ceiling)?));
         }

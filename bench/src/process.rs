@@ -146,6 +146,15 @@ impl Process {
         })
     }
 
+    /// Asks it to end, waits, and gives everything that it has printed.
+    ///
+    /// # Errors
+    /// If its log cannot be read.
+    pub fn finish(mut self) -> Result<String> {
+        self.end();
+        self.printed()
+    }
+
     fn end(&mut self) {
         let ended = |child: &mut Child| !matches!(child.try_wait(), Ok(None));
         // Closing its input is enough for some.

@@ -34,7 +34,7 @@ pub(super) fn version(binary: &Path) -> Result<String> {
 
 impl Strowger {
     /// Starts a bridge with two ports that connect to the place's sockets.
-    pub(super) fn start(place: &Place) -> Result<Self> {
+    pub(crate) fn start(place: &Place) -> Result<Self> {
         let ports = [0, 1]
             .map(|index| format!("vhost-user-client:p{index}={}", place.sockets[index].display()));
         Self::start_with(place, &ports)
@@ -55,6 +55,17 @@ impl Strowger {
             text.lines().any(|line| line == "ready")
         })?;
         Ok(Self { process, binary: place.strowger.clone(), rundir })
+    }
+
+    /// Captures one of its ports as fast as it can; what it captures goes nowhere. Begun when this returns.
+    pub(crate) fn capture(&self, port: &str, log: PathBuf) -> Result<Process> {
+        let rundir = self.rundir.display().to_string();
+        let words = ["capture", port, "-w", "/dev/null", "--rundir", &rundir];
+        let mut process = Process::start(&self.binary, words, &[], log)?;
+        process.until_printed(0, READY_SECONDS, "the capture's beginning", |text| {
+            text.contains("capturing ")
+        })?;
+        Ok(process)
     }
 
     /// Its process id.
