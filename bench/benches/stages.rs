@@ -166,8 +166,7 @@ fn guest_to_guest_filtered(bencher: Bencher<'_, '_>, size: usize) {
 
 fn captured(bencher: Bencher<'_, '_>, size: usize, filter: Option<&str>, is_read: bool) {
     let registry = Registry::default();
-    let request =
-        CaptureRequest { filter: filter.map(str::to_owned), ..CaptureRequest::default() };
+    let request = CaptureRequest { filter: filter.map(str::to_owned), ..CaptureRequest::default() };
     let port = capture::registry::Port { name: "p1".into(), description: String::new() };
     let mut stream = registry.start(&request, vec![port], 1, || {}).unwrap();
     std::thread::scope(|scope| {

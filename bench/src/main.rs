@@ -208,10 +208,10 @@ fn about(arguments: &Arguments, strowger: &Path, ceiling: &Path) -> Result<Vec<(
     if arguments.idle.is_some() {
         idle::check()?;
     }
-    if arguments.idle.is_some() || arguments.capture.is_some() {
-        if !about.iter().any(|(name, _)| *name == Peer::Strowger.to_string()) {
-            about.push((Peer::Strowger.to_string(), Peer::Strowger.version(strowger, ceiling)?));
-        }
+    if (arguments.idle.is_some() || arguments.capture.is_some())
+        && !about.iter().any(|(name, _)| *name == Peer::Strowger.to_string())
+    {
+        about.push((Peer::Strowger.to_string(), Peer::Strowger.version(strowger, ceiling)?));
     }
     Ok(about)
 }

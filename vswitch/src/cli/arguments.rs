@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{run::RunFlags, screen::Colour};
+use super::{capture::CaptureFlags, run::RunFlags, screen::Colour};
 use crate::config::{self, DEFAULT_RUNDIR};
 
 /// A virtual switch in user space: virtual machines by vhost-user, containers by TAP, interfaces that are there.
@@ -130,6 +130,21 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: LogVerb,
     },
+    /// Capture frames and drops of ports as pcapng, without stopping traffic
+    ///
+    /// Received frames are shown as they came in, sent ones as they were handed to the port; a frame that was dropped
+    /// has the reason as its comment. What comes faster than it is read is lost to the capture, never to the switch,
+    /// and counted: at the end of the command, and in the file for each port.
+    ///
+    /// A filter has the words of pcap-filter(7): host, net, port and portrange with src and dst; ether host, ether
+    /// proto; ip, ip6, arp, rarp, tcp, udp, sctp, icmp, icmp6, proto; vlan, less, greater, broadcast, multicast; and,
+    /// or, not. All of them look behind VLAN tags.
+    #[command(after_help = "Example:
+  strowger capture vm1 -w vm1.pcapng
+  strowger capture vm1 eth0 -w - --filter arp
+  strowger capture --drops-only -w drops.pcapng --duration 60
+  strowger capture -w ring.pcapng --file-size 100 --files 5")]
+    Capture(Box<CaptureFlags>),
     /// Show ports, workers and drops on a page that goes on; `?` there explains the keys
     #[command(after_help = "Example:
   strowger top
@@ -501,7 +516,7 @@ pub(super) struct TopFlags {
 }
 
 /// A name that something may have.
-fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, String> {
     config::check::name(text).map(|()| text.to_owned())
 }
 

@@ -55,7 +55,7 @@ pub(super) fn status(client: &Client) -> Result<Status, Failure> {
 }
 
 /// An error with the key that it is about.
-fn sentence(error: &ClientError) -> String {
+pub(super) fn sentence(error: &ClientError) -> String {
     let said = error.to_string();
     match error.key() {
         Some(key) if !key.is_empty() && !said.contains(key) => format!("{key}: {said}"),

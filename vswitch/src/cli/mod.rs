@@ -4,6 +4,7 @@
 //! * [`run`]: the one command that is a switch.
 //! * [`request`]: what a command asks of the switch: pure; [`ask`]: asking it.
 //! * [`files`]: configuration files, applied, checked and written.
+//! * [`capture`]: frames and drops, into files or a pipe.
 //! * [`rates`]: what two samples of counters say of the time between them; [`watch`]: taking them.
 //! * [`show`]: answers as text, in [`table`]s with [`units`]; [`screen`]: the terminal or pipe that they go to.
 //! * [`top`]: the page that goes on.
@@ -13,6 +14,7 @@
 
 mod arguments;
 mod ask;
+mod capture;
 mod files;
 mod generate;
 mod rates;
@@ -107,6 +109,7 @@ fn perform(verb: Verb, words: &ArgMatches) -> Result<(), Failure> {
         Verb::Drops(flags) => ask::drops(&flags),
         Verb::Worker { verb: WorkerVerb::List { watch, asking } } => watch::workers(&asking, watch),
         Verb::Log { verb } => ask::log(&verb),
+        Verb::Capture(flags) => capture::capture(&flags),
         Verb::Top(flags) => show_top(&flags),
         Verb::Completions { shell } => generate::completions(shell),
         Verb::Man { directory } => generate::man(&directory),

@@ -26,7 +26,7 @@ impl Container {
         Self { namespace: Namespace::new(), address: String::new() }
     }
 
-    fn port(&self, interface: &str) -> String {
+    pub(crate) fn port(&self, interface: &str) -> String {
         format!("tap:{interface}@{}", self.namespace.argument())
     }
 

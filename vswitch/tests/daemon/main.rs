@@ -7,6 +7,7 @@
     reason = "what the tests are helped by fails as they do"
 )]
 
+mod captures;
 mod commands;
 mod containers;
 mod devs;

@@ -16,7 +16,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{Failure, arguments::Which, ask, screen};
+use super::{Failure, arguments::Which, ask};
 use crate::{capture::MAX_SNAPLEN, signals::Ending};
 use copy::{Copied, Copier, End};
 use target::{Ring, Target};
@@ -76,25 +76,26 @@ enum Way {
 pub(super) fn capture(flags: &CaptureFlags) -> Result<(), Failure> {
     let is_stdout = flags.write.as_os_str() == "-";
     if is_stdout && flags.file_size.is_some() {
-        return Err(Failure::usage("--file-size needs files: -w FILE instead of -w -"));
+        return Err(Failure::Usage("--file-size needs files: -w FILE instead of -w -".to_owned()));
     }
     if is_stdout && io::stdout().is_terminal() {
-        return Err(Failure::usage(
-            "a capture is no text for a terminal: -w FILE, or a pipe as in `strowger capture -w - | tshark -r -`",
+        return Err(Failure::Usage(
+            "a capture is no text for a terminal: -w FILE, or a pipe as in `strowger capture -w - | tshark -r -`"
+                .to_owned(),
         ));
     }
     let client = ask::client(&flags.which)?;
-    let ending =
-        Ending::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
-    let mut stream = client
-        .stream(&flags.path())
-        .map_err(|error| Failure::Failed(ask::sentence(&error)))?;
+    let ending = Ending::catch()
+        .map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
+    let mut stream =
+        client.stream(&flags.path()).map_err(|error| Failure::Failed(ask::sentence(&error)))?;
     // Only now: what the switch refuses costs nobody a file.
     let target = match flags.file_size {
         _ if is_stdout => Target::stdout(),
         None => Target::file(&flags.write),
         Some(mebibytes) => {
-            let (limit, keep) = (mebibytes << 20, flags.files.map_or(usize::MAX, |files| files as usize));
+            let (limit, keep) =
+                (mebibytes << 20, flags.files.map_or(usize::MAX, |files| files as usize));
             Target::ring(Ring::new(&flags.write, limit, keep))
         }
     };
@@ -176,10 +177,11 @@ impl CaptureFlags {
 
 /// What is said at the end.
 fn summary(copied: &Copied) -> String {
-    let Copied { frames, drops, seen, matched, lost, files, .. } = copied;
+    let Copied { frames, drops, seen, matched, lost, files } = copied;
     let mut text = format!("{frames} frames captured, {drops} of them dropped by the switch; ");
     // Writing to a String cannot fail.
-    let _always_ok = write!(text, "{lost} lost by the capture, {} not wanted", seen.saturating_sub(*matched));
+    let _always_ok =
+        write!(text, "{lost} lost by the capture, {} not wanted", seen.saturating_sub(*matched));
     if *files > 1 {
         let _always_ok = write!(text, "; {files} files");
     }
@@ -237,7 +239,18 @@ mod tests {
                 "/v1/capture?port=vm1&filter=host%20%3A%3A1%20%26%26%20tcp&snaplen=64",
             ),
             (
-                &["vm1", "-w", "x", "--direction", "rx", "--drops-only", "--count", "5", "--duration", "60"],
+                &[
+                    "vm1",
+                    "-w",
+                    "x",
+                    "--direction",
+                    "rx",
+                    "--drops-only",
+                    "--count",
+                    "5",
+                    "--duration",
+                    "60",
+                ],
                 "/v1/capture?port=vm1&direction=rx&drops-only=true&count=5&duration=60",
             ),
         ] {
@@ -264,12 +277,15 @@ mod tests {
 
     #[test]
     fn what_is_said_names_each_figure() {
-        let copied = Copied { frames: 10, drops: 2, seen: 30, matched: 11, lost: 1, files: 3, ..Copied::default() };
+        let copied = Copied { frames: 10, drops: 2, seen: 30, matched: 11, lost: 1, files: 3 };
         let text = summary(&copied);
         assert!(text.starts_with("10 frames captured, 2 of them dropped by the switch; 1 lost by the capture, 19 not wanted; 3 files. "), "{text}");
         assert!(!summary(&Copied::default()).contains("--filter"));
         let all = read(&["-w", "-"]).unwrap().beginning();
-        assert_eq!(all, "capturing all ports that there are now to standard output; Ctrl-C ends it");
+        assert_eq!(
+            all,
+            "capturing all ports that there are now to standard output; Ctrl-C ends it"
+        );
         let some = read(&["a", "b", "-w", "x.pcapng"]).unwrap().beginning();
         assert_eq!(some, "capturing a, b to x.pcapng; Ctrl-C ends it");
     }

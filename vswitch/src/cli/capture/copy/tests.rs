@@ -98,7 +98,8 @@ fn each_file_of_a_ring_is_complete_and_the_last_ones_stay() {
     let mut names: Vec<_> =
         fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
-    let expected = [files - 1, files].map(|number| directory.path().join(format!("x-{number:05}.pcapng")));
+    let expected =
+        [files - 1, files].map(|number| directory.path().join(format!("x-{number:05}.pcapng")));
     assert_eq!(names, expected);
     for name in names {
         let kinds = kinds(&name);
