@@ -29,5 +29,5 @@ pub use guest::{Guest, GuestBuilder, Role};
 pub use machine::{Machine, Output};
 pub use pages::HugePages;
 pub use scene::Scene;
-pub use switch::{DropRow, PortStatus, Status, Switch, SwitchBuilder, WorkerStatus};
+pub use switch::{Client, DropRow, PortStatus, Status, Switch, SwitchBuilder, WorkerStatus};
 pub use wait::{DEADLINE, until, until_some};

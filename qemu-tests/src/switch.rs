@@ -1,7 +1,7 @@
 //! The switch: the real binary, driven by its command line.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use serde_json::Value;
@@ -55,6 +55,11 @@ impl SwitchBuilder<'_> {
         self
     }
 
+    /// A configuration file instead of bridges and ports as flags.
+    pub fn config(self, file: &Path) -> Self {
+        self.flag("--config", &file.display().to_string())
+    }
+
     /// Any other flag.
     pub fn flag(mut self, flag: &str, value: &str) -> Self {
         self.arguments.extend([flag.to_owned(), value.to_owned()]);
@@ -105,12 +110,12 @@ impl Switch {
 
     /// `strowger status`.
     pub fn status(&self) -> Result<Status> {
-        Ok(Status(self.ask("status")?))
+        Ok(Status(self.json("status")?))
     }
 
     /// `strowger drops`: what was dropped, and why.
     pub fn drops(&self) -> Result<Vec<DropRow>> {
-        let answer = self.ask("drops")?;
+        let answer = self.json("drops")?;
         let rows = answer.as_array().ok_or_else(|| Error::Wrong(format!("drops said {answer}")))?;
         rows.iter()
             .map(|row| {
@@ -122,6 +127,23 @@ impl Switch {
                 })
             })
             .collect()
+    }
+
+    /// Runs `strowger WORDS…` against this switch; what it wrote.
+    pub fn ask(&self, words: &[&str]) -> Result<String> {
+        self.process.check()?;
+        call(&self.binary.to_string_lossy(), &self.words(words))
+    }
+
+    /// Starts `strowger WORDS…` against this switch, which goes on until it is ended.
+    pub fn start(&self, scene: &Scene, who: &str, words: &[&str]) -> Result<Client> {
+        let process = Process::start(scene, who, self.binary.as_os_str(), &self.words(words))?;
+        Ok(Client(process))
+    }
+
+    /// The socket of its API.
+    pub fn api(&self) -> PathBuf {
+        self.rundir.join("control.sock")
     }
 
     /// An error with the end of its log, if the switch no longer runs.
@@ -149,14 +171,36 @@ impl Switch {
         self.process.kill();
     }
 
-    fn ask(&self, what: &str) -> Result<Value> {
-        self.process.check()?;
+    fn words(&self, words: &[&str]) -> Vec<String> {
         let rundir = self.rundir.display().to_string();
-        let answer =
-            call(&self.binary.to_string_lossy(), &[what, "--rundir", &rundir, "-o", "json"])?;
+        words.iter().map(ToString::to_string).chain(["--rundir".to_owned(), rundir]).collect()
+    }
+
+    fn json(&self, what: &str) -> Result<Value> {
+        let answer = self.ask(&[what, "-o", "json"])?;
         serde_json::from_str(&answer).map_err(|error| {
             Error::Wrong(format!("`strowger {what}` said {answer:?}, which is no JSON: {error}"))
         })
+    }
+}
+
+/// A command that goes on beside the switch, such as a capture. It is killed when this value goes.
+pub struct Client(Process);
+
+impl Client {
+    /// What it wrote to its standard output and error so far.
+    pub fn output(&self) -> String {
+        self.0.output()
+    }
+
+    /// An error if it has ended.
+    pub fn check(&self) -> Result {
+        self.0.check()
+    }
+
+    /// Asks it to end (SIGTERM) and waits for its exit code.
+    pub fn stop(self) -> Result<ExitStatus> {
+        self.0.terminate()
     }
 }
 
