@@ -19,7 +19,6 @@ use crate::config::{self, DEFAULT_RUNDIR};
     version,
     subcommand_required = true,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     max_term_width = 100,
     after_help = "Example:
   strowger run --bridge br0 --port vhost-user:vm1=/run/strowger/vm1.sock
@@ -605,6 +604,36 @@ mod tests {
                 assert!(has("output") || ["top", "capture"].contains(&command.get_name()));
             }
         });
+    }
+
+    #[test]
+    fn what_is_added_names_all_its_keys() {
+        fn notes(thing: &str) -> String {
+            let root = CommandLine::command();
+            let thing = root.find_subcommand(thing).unwrap();
+            thing.find_subcommand("add").unwrap().get_after_help().unwrap().to_string()
+        }
+        fn check<T: config::keys::Section>(thing: &str, before: &[&str]) {
+            let notes = notes(thing);
+            let notes = notes.split_once("\nKeys: ").unwrap().1;
+            let words: Vec<_> = notes.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
+            for key in T::KEYS.iter().filter(|key| !before.contains(&key.name)) {
+                assert!(words.contains(&key.name), "{thing} add --help does not name {}", key.name);
+            }
+        }
+        check::<config::BridgeConfig>("bridge", &[]);
+        check::<config::MirrorConfig>("mirror", &[]);
+        // These are said with the port's kind and name.
+        check::<config::PortConfig>("port", &["kind", "path", "netns", "interface"]);
+    }
+
+    #[test]
+    fn help_is_a_command_too() {
+        for words in ["help", "help port add", "port help set"] {
+            let error = read(words).unwrap_err();
+            assert_eq!((error.kind(), error.exit_code()), (clap::error::ErrorKind::DisplayHelp, 0));
+            assert!(error.to_string().contains("Example:"), "{words}");
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) fn man(directory: &Path) -> Result<(), Failure> {
 
 /// Writes the manual pages.
 fn pages(directory: &Path) -> io::Result<()> {
-    let mut root = CommandLine::command();
+    let mut root = CommandLine::command().disable_help_subcommand(true);
     root.build();
     each(&root, &mut |command| {
         let name = command.get_display_name().unwrap_or_else(|| command.get_name());

@@ -11,7 +11,7 @@ const SHARED: [&str; 2] = ["Which switch", "The answer"];
 
 /// The reference of the command line, for the documents.
 fn reference() -> String {
-    let mut root = CommandLine::command();
+    let mut root = CommandLine::command().disable_help_subcommand(true);
     root.build();
     let mut text = String::from(
         "# Command line\n\n<!-- Made from the program's own words: UPDATE_DOCS=1 cargo nextest run the_reference writes it. -->\n\n",

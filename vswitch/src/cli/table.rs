@@ -150,14 +150,13 @@ impl Sheet {
             if fits(&widths, width) {
                 break;
             }
-            let rank = |&at: &usize| self.columns.get(at).map_or(0, |column| column.rank);
-            let Some(place) = (0..shown.len())
-                .filter(|&place| shown.get(place).is_some_and(|at| rank(at) > 0))
-                .max_by_key(|&place| shown.get(place).map_or(0, rank))
-            else {
+            // Columns of one rank say something together, and go together.
+            let rank = |at: usize| self.columns.get(at).map_or(0, |column| column.rank);
+            let highest = shown.iter().map(|&at| rank(at)).max().unwrap_or(0);
+            if highest == 0 {
                 break;
-            };
-            left_out.push(shown.remove(place));
+            }
+            left_out.extend(shown.extract_if(.., |at| rank(*at) == highest));
         }
         let mut text = self.draw(look, &least, &shown);
         if !left_out.is_empty() {

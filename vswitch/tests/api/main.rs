@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod authority;
 mod captures;
 mod crowd;
 mod fake;

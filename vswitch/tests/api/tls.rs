@@ -4,13 +4,13 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
-use hyper::Method;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+use crate::{
+    authority::Authority,
+    fake::{DEADLINE, Fake, eventually, some},
 };
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
@@ -21,66 +21,6 @@ use strowger_vswitch::{
     config::ApiConfig,
     control::{Changes, Client, ClientError, Server, Status, server::limits::Limits},
 };
-use tempfile::TempDir;
-
-use crate::fake::{DEADLINE, Fake, Scene, eventually, some};
-
-/// An authority and those whom it vouches for.
-struct Authority {
-    dir: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
-        for (name, usage) in [
-            ("server", ExtendedKeyUsagePurpose::ServerAuth),
-            ("client", ExtendedKeyUsagePurpose::ClientAuth),
-        ] {
-            let mut params =
-                CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-            params.extended_key_usages = vec![usage];
-            let key = KeyPair::generate().unwrap();
-            let certificate = params.signed_by(&key, &issuer).unwrap();
-            fs::write(dir.path().join(format!("{name}.pem")), certificate.pem()).unwrap();
-            fs::write(dir.path().join(format!("{name}.key")), key.serialize_pem()).unwrap();
-        }
-        Self { dir }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn api(&self) -> ApiConfig {
-        ApiConfig {
-            listen: Some("127.0.0.1:0".parse().unwrap()),
-            certificate: Some(self.file("server.pem")),
-            key: Some(self.file("server.key")),
-            client_ca: Some(self.file("ca.pem")),
-            ..ApiConfig::default()
-        }
-    }
-
-    fn scene(&self) -> (Scene, SocketAddr) {
-        self.limited(Limits::default())
-    }
-
-    fn limited(&self, limits: Limits) -> (Scene, SocketAddr) {
-        let scene = Scene::with(some(), &self.api(), limits);
-        let address = scene.server.as_ref().unwrap().address().unwrap();
-        (scene, address)
-    }
-
-    fn client(&self, address: SocketAddr, ca: &Path) -> Client {
-        Client::tls(&address.to_string(), ca, &self.file("client.pem"), &self.file("client.key"))
-            .unwrap()
-    }
-}
 
 #[test]
 fn who_shows_a_certificate_of_the_authority_is_answered() {
@@ -88,8 +28,9 @@ fn who_shows_a_certificate_of_the_authority_is_answered() {
     let (scene, address) = authority.scene();
     let client = authority.client(address, &authority.file("ca.pem"));
     assert_eq!(client.get::<Status>("/v1/status").unwrap().pid, 42);
-    let done: Changes =
-        client.send(Method::POST, "/v1/bridges", &serde_json::json!({"name": "far"})).unwrap();
+    let done: Changes = client
+        .send("POST".parse().unwrap(), "/v1/bridges", &serde_json::json!({"name": "far"}))
+        .unwrap();
     assert_eq!(done.changes.len(), 1);
     let by_name = format!("localhost:{}", address.port());
     let client = Client::tls(

@@ -8,12 +8,16 @@
 )]
 
 mod answers;
+#[path = "../api/authority.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod authority;
 #[path = "../api/fake.rs"]
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod fake;
 mod files;
 mod terminal;
 mod terminals;
+mod tls;
 
 use std::{
     io::Write,

@@ -142,6 +142,51 @@ fn a_day_with_a_switch() {
 }
 
 #[test]
+fn flags_and_the_file_that_they_make_give_the_same_switch() {
+    let flags = [
+        "--bridge",
+        "br0,loop-guard=hold,mac-limit=100",
+        "--port",
+        "vhost-user:vm1={}/vm1.sock,tag=10,ingress-rate=100Mbit",
+        "--port",
+        "vhost-user-client:vm2={}/vm2.sock,trunks=1+5-9,native=1,number=77",
+        "--bridge",
+        "br1",
+        "--port",
+        "vhost-user:span={}/span.sock,bridge=br0",
+        "--mirror",
+        "watch,bridge=br0,ports=vm1+vm2,to=span",
+        "--mac-ageing",
+        "33",
+        "--workers",
+        "0",
+    ];
+    let scene = Scene { daemon: Daemon::start_with(tempfile::tempdir().unwrap(), &flags) };
+    let shape = |scene: &Scene| {
+        let mut status = scene.daemon.status();
+        (status.pid, status.uptime_seconds) = (0, 0);
+        (
+            status.bridges,
+            status.mirrors,
+            status
+                .ports
+                .into_iter()
+                .map(|port| {
+                    (port.name, port.number, port.bridge, port.kind, port.vlan, port.ingress_rate)
+                })
+                .collect::<Vec<_>>(),
+        )
+    };
+    let (by_flags, config) = (shape(&scene), scene.said("config show"));
+    scene.said("config show -w {}/all.toml");
+    let directory = scene.daemon.stop();
+    let scene = Scene { daemon: Daemon::start_with(directory, &["--config", "{}/all.toml"]) };
+    assert_eq!(scene.said("config show"), config);
+    assert_eq!(shape(&scene), by_flags);
+    scene.daemon.stop();
+}
+
+#[test]
 fn a_file_that_is_wrong_starts_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("strowger.toml");

@@ -127,3 +127,42 @@ fn watch(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set for the process that panics.
+    const PANICS: &str = "STROWGER_TEST_TOP_PANICS";
+
+    /// In a terminal of its own, by `script`; then `stty` says what is left of that terminal.
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        if std::env::var_os(PANICS).is_some() {
+            let result = in_terminal(|terminal| -> io::Result<()> {
+                terminal.draw(|frame| frame.render_widget("a page", frame.area()))?;
+                panic!("as the test wants it");
+            });
+            unreachable!("{result:?}");
+        }
+        let test = std::env::current_exe().unwrap();
+        let name = "cli::top::tests::a_panic_gives_the_terminal_back";
+        let line = format!("{} --exact {name} --nocapture; stty -a", test.display());
+        let output = Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env(PANICS, "1")
+            .env("TERM", "xterm")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (page, after) = text.split_once("\x1b[?1049l").expect("it leaves the other screen");
+        assert!(page.contains("a page") && page.contains("\x1b[?25l"), "{text}");
+        assert!(after.contains("as the test wants it") && after.contains("\x1b[?25h"), "{text}");
+        let modes: Vec<_> = after.split_whitespace().collect();
+        for mode in ["icanon", "echo", "isig", "opost"] {
+            assert!(modes.contains(&mode), "{mode}: {text}");
+        }
+    }
+}
