@@ -1,6 +1,6 @@
 #!/bin/bash
 # Everything that is measured, in about a quarter of an hour: each stage alone, then the switch beside others, then
-# the idle switch. Does its own set-up. Arguments go to the comparison, for instance `bench/run.sh --rounds 1`;
+# with many ports, then idle. Does its own set-up. Arguments go to the comparison, for instance `bench/run.sh --rounds 1`;
 # `cargo run --release -p strowger-bench -- --help` names them. Results: target/bench/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,5 +23,5 @@ say "each stage alone, on core 1 (ns an item; one item is a frame)"
 taskset -c 1 cargo bench -q -p strowger-bench --bench stages 2>&1 | tee "$out/stages.txt"
 
 say "beside the others"
-"$CARGO_TARGET_DIR"/release/bench --out "$out" --rounds 3 --capture 2 --idle 10 "$@"
+"$CARGO_TARGET_DIR"/release/bench --out "$out" --rounds 3 --scale 1000,10000 --capture 2 --idle 10 "$@"
 say "results: $out/bench.md, $out/bench.json, $out/stages.txt"

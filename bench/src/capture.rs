@@ -72,6 +72,7 @@ pub fn measure(
         run: run.path().to_owned(),
         logs,
         sockets: ["a.sock", "b.sock"].map(|name| run.path().join(name)),
+        namespace: None,
     };
     let mut switch = Strowger::start(&place)?;
     let without = {

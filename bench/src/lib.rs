@@ -15,6 +15,7 @@ pub mod idle;
 pub mod peer;
 pub mod process;
 pub mod report;
+pub mod scale;
 pub mod testpmd;
 pub mod traffic;
 pub mod veth;

@@ -20,7 +20,7 @@ use strowger_bench::{
     peer::{Mode, Peer},
     process::find,
     report::Report,
-    testpmd, veth, wait,
+    scale, testpmd, veth, wait,
 };
 
 /// Measures Strowger beside other switches: testpmd's traffic on core 0, the switch under test on core 1.
@@ -61,6 +61,9 @@ struct Arguments {
     /// How often to measure what a capture costs [default: not at all]
     #[arg(long, overrides_with = "capture")]
     capture: Option<usize>,
+    /// With how many ports to measure changes and `status` [default: not at all]
+    #[arg(long, value_delimiter = ',', value_name = "PORTS", overrides_with = "scale")]
+    scale: Vec<usize>,
     /// 2 MiB pages to reserve while it runs
     #[arg(long, default_value_t = 2048)]
     huge_pages: usize,
@@ -135,6 +138,9 @@ fn run(arguments: &Arguments) -> Result<()> {
             );
             report.captures.push(turn);
         }
+    }
+    if !arguments.scale.is_empty() {
+        report.scale = scale::measure(&strowger, &arguments.scale, &logs)?;
     }
     if let Some(seconds) = arguments.idle {
         let time = Duration::from_secs(seconds.max(1));

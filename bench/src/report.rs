@@ -9,6 +9,7 @@ use crate::{
     capture::Turn,
     compare::Sample,
     peer::{Figures, Mode, Peer},
+    scale::Scale,
     veth,
 };
 
@@ -58,6 +59,8 @@ pub struct Report {
     pub captures: Vec<Turn>,
     /// What an idle switch with two idle guests used, in per cent of a core.
     pub idle: Option<f64>,
+    /// What many ports took.
+    pub scale: Vec<Scale>,
 }
 
 /// The samples of one row: mode, size and switch, in the order in which they were first seen.
@@ -131,6 +134,20 @@ impl Report {
             for turn in &self.captures {
                 self.capture(&mut page, turn);
             }
+        }
+        if !self.scale.is_empty() {
+            page.push_str(SCALE);
+        }
+        for Scale { ports, add, again, remove, status } in &self.scale {
+            let (add, again, remove) =
+                (add.as_secs_f64(), again.as_secs_f64(), remove.as_secs_f64());
+            let (rate, status) = (*ports as f64 / add, status.as_secs_f64() * 1e3);
+            line(
+                &mut page,
+                format_args!(
+                    "| {ports} | {add:.2} | {rate:.0} | {again:.2} | {remove:.2} | {status:.1} |"
+                ),
+            );
         }
         if let Some(share) = self.idle {
             line(
@@ -228,14 +245,21 @@ impl Report {
                 })
             })
             .collect();
+        let scale: Vec<_> = self.scale.iter().map(|scale| scale.json()).collect();
         json!({
-            "about": about, "samples": samples, "ratios": ratios, "captures": captures,
+            "about": about, "samples": samples, "ratios": ratios, "captures": captures, "scale": scale,
             "veth": veth::json(&self.veth),
             "idle_percent": self.idle,
         })
     }
 }
 
+const SCALE: &str = "
+## Many ports
+
+| ports of one `apply` | added (s) | ports a second | again (s) | removed (s) | `GET /v1/status` (ms) |
+|--:|--:|--:|--:|--:|--:|
+";
 const RATES: &str = "
 ## Rates
 

@@ -91,7 +91,8 @@ fn a_day_with_two_guests() {
         })?;
         g1.ping_all("10.0.0.2", 5, 56)?;
         let counted = |filter: &str| {
-            let words = ["-r", &captured, "-Y", filter, "-T", "fields", "-e", "frame.interface_name"];
+            let words =
+                ["-r", &captured, "-Y", filter, "-T", "fields", "-e", "frame.interface_name"];
             host("tshark", &words).map(|text| text.lines().filter(|line| *line == "g1").count())
         };
         let ended = capture.stop()?;
@@ -104,7 +105,8 @@ fn a_day_with_two_guests() {
         // The metric is the port's counter.
         let socket = switch.api().display().to_string();
         until("the metric says what the status says, once all is quiet", || {
-            let text = host("curl", &["-sf", "--unix-socket", &socket, "http://localhost/metrics"])?;
+            let text =
+                host("curl", &["-sf", "--unix-socket", &socket, "http://localhost/metrics"])?;
             let metric = metric(&text, "strowger_port_rx_frames_total", &["port=\"g1\""]);
             Ok(metric == Some(switch.status()?.port("g1")?.rx_frames as f64))
         })?;

@@ -429,4 +429,4 @@ fn values(bytes: &[u8]) -> Result<BTreeMap<String, String>, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

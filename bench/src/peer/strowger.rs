@@ -42,11 +42,16 @@ impl Strowger {
 
     /// Starts a bridge with these ports; ready when it gives a `Strowger`.
     pub(crate) fn start_with(place: &Place, ports: &[String]) -> Result<Self> {
+        let mut words = vec!["--bridge", "br0"];
+        words.extend(ports.iter().flat_map(|port| ["--port", port]));
+        Self::start_as(place, &words)
+    }
+
+    fn start_as(place: &Place, words: &[&str]) -> Result<Self> {
         let rundir = place.run.join("strowger");
         let (core, directory) = (SWITCH_CORE.to_string(), rundir.display().to_string());
         let mut arguments = vec!["run", "--workers", &core, "--rundir", &directory];
-        arguments.extend(["--bridge", "br0"]);
-        arguments.extend(ports.iter().flat_map(|port| ["--port", port]));
+        arguments.extend(words);
         let log = place.logs.join("strowger.log");
         let (program, before) = place.run_in_namespace(&place.strowger)?;
         let all = before.iter().map(String::as_str).chain(arguments);
@@ -66,6 +71,22 @@ impl Strowger {
             text.contains("capturing ")
         })?;
         Ok(process)
+    }
+
+    /// Starts a bridge without ports whose changes are kept; ready when it gives a `Strowger`.
+    pub(crate) fn start_kept(place: &Place) -> Result<Self> {
+        let state = place.run.join("state").display().to_string();
+        Self::start_as(place, &["--bridge", "br0", "--state", &state, "--log", "warn"])
+    }
+
+    /// Where its control socket is.
+    pub(crate) fn rundir(&self) -> &Path {
+        &self.rundir
+    }
+
+    /// What runs.
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
     }
 
     /// Its process id.

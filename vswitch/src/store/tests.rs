@@ -56,7 +56,8 @@ impl StorageBackend for Failing {
     }
 }
 
-fn failing(directory: &Path, left: &Arc<AtomicI64>) -> Store {
+/// A store whose disk fails once so many operations that change it have been done.
+pub(crate) fn failing(directory: &Path, left: &Arc<AtomicI64>) -> Store {
     let left = Arc::clone(left);
     let backend: Backend = Box::new(move |file| {
         let inner = FileBackend::new(file).map_err(|error| error.to_string())?;

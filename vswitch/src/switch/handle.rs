@@ -308,3 +308,87 @@ impl Control for Handle {
         set.map(drop).map_err(|error| Refusal::Invalid { key: None, message: error.to_string() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        path::Path,
+        sync::atomic::{AtomicI64, Ordering::SeqCst},
+    };
+
+    use super::*;
+    use crate::{
+        config::{BridgeConfig, PortConfig, PortKind},
+        engine::EngineConfig,
+        store,
+    };
+
+    fn port(directory: &Path, name: &str) -> PortConfig {
+        let path = Some(directory.join(format!("{name}.sock")));
+        PortConfig { path, ..PortConfig::new("br0", PortKind::VhostUser) }
+    }
+
+    /// What of a switch is on the disk, beside what its handle shows.
+    fn sockets(directory: &Path) -> Vec<String> {
+        let names = std::fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name.ends_with(".sock"));
+        names.sort();
+        names
+    }
+
+    fn entries(handle: &Handle) -> Vec<String> {
+        handle.0.engine.snapshot().ports().map(|port| format!("{port:?}")).collect()
+    }
+
+    #[test]
+    fn a_store_that_fails_at_any_point_refuses_the_change_and_leaves_everything() {
+        let mut refused = 0;
+        for point in 0.. {
+            let directory = tempfile::tempdir().unwrap();
+            let own = directory.path();
+            let left = Arc::new(AtomicI64::new(i64::MAX));
+            let store = store::tests::failing(&own.join("state"), &left);
+            let mut declared = Config::default();
+            declared.bridges.insert("br0".into(), BridgeConfig::default());
+            declared.ports.insert("vm1".into(), port(own, "vm1"));
+            declared.ports.insert("vm2".into(), port(own, "vm2"));
+            let config = EngineConfig { cores: declared.cores(), poll: declared.switch.poll };
+            let engine = Arc::new(Engine::start(config).unwrap());
+            let handle = Handle::new(engine, declared.clone(), Some(store), None);
+            handle.begin(&declared, &HashMap::new()).unwrap();
+            let before = (handle.config(), entries(&handle), sockets(own));
+
+            let edit = &mut |config: &mut Config| {
+                config.ports.shift_remove("vm1");
+                config.ports["vm2"].queues = Some(3);
+                for number in 0..200 {
+                    let name = format!("n{number}");
+                    config.ports.insert(name.clone(), port(own, &name));
+                }
+                Ok(())
+            };
+            left.store(point, SeqCst);
+            let changed = handle.change(false, edit);
+            left.store(i64::MAX, SeqCst);
+            if let Err(refusal) = changed {
+                refused += 1;
+                assert!(matches!(refusal, Refusal::NotKept(_)), "{refusal:?}");
+                assert!(handle.status().state.error.is_some());
+                assert_eq!((handle.config(), entries(&handle), sockets(own)), before);
+                // There is room again: nothing more than that is needed.
+                handle.change(false, edit).unwrap();
+                assert_eq!(handle.status().state.error, None);
+            } else {
+                assert!(refused > 3, "{refused} points");
+                handle.end();
+                return;
+            }
+            assert_eq!(sockets(own).len(), 201);
+            handle.end();
+            drop(handle);
+            assert!(sockets(own).is_empty());
+        }
+    }
+}

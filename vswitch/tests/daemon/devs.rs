@@ -5,8 +5,10 @@ use std::{
     time::Duration,
 };
 
+use hyper::Method;
 use rustix::process::Signal;
 use strowger_fake_frontend::{FrontEnd, Settings, features};
+use strowger_vswitch::control::{Changes, Client};
 use tempfile::TempDir;
 
 use crate::{
@@ -136,5 +138,34 @@ fn a_guest_that_takes_no_uncut_segments_gets_a_containers_in_pieces() {
         }
         assert!(got == uncut(payload, 1448)[64..]);
     }
+    daemon.stop();
+}
+
+#[test]
+fn a_dev_port_that_is_opened_anew_keeps_its_interface_closed_to_the_host() {
+    const SERVICE: u16 = 7073;
+    let host = Namespace::new();
+    let _service = host.within(|| TcpListener::bind(("0.0.0.0", SERVICE)).unwrap());
+    let (one, two) = (container(&host, "v1", 1), container(&host, "v2", 2));
+    host.ip(&["addr", "add", "10.0.0.254/24", "dev", "v1"]);
+    let daemon = start(&host, tempfile::tempdir().unwrap(), &["dev:one=v1", "dev:v2"]);
+    daemon.wait_for_link("one", true);
+    let client = Client::unix(daemon.path("run/control.sock"));
+    let set = |keys: serde_json::Value| {
+        client.send::<Changes>(Method::PATCH, "/v1/ports/one", &keys).unwrap()
+    };
+    for queues in [2, 1, 3] {
+        assert_eq!(set(serde_json::json!({ "queues": queues })).changes.len(), 1);
+        talk(&one, &two);
+        assert_eq!(daemon.port("one").queue_pairs, queues);
+        assert!(!reaches(&one, SERVICE));
+    }
+    // Set only: the same sockets.
+    assert_eq!(set(serde_json::json!({ "tag": 7 })).changes.len(), 1);
+    assert_eq!(set(serde_json::json!({ "tag": null })).changes.len(), 1);
+    talk(&one, &two);
+    // Taken away: the host's again.
+    client.delete::<Changes>("/v1/ports/one").unwrap();
+    eventually("the host's service", || reaches(&one, SERVICE).then_some(()));
     daemon.stop();
 }

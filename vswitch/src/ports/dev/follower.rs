@@ -256,7 +256,12 @@ impl Work {
         if let Some(at) = self.ports.iter().position(|followed| Arc::ptr_eq(&followed.port, port)) {
             let mut followed = self.ports.swap_remove(at);
             let before = followed.detach();
-            self.kernel.reopen(&port.config.interface, before);
+            let name = &port.config.interface;
+            // A port that was opened in this one's place has the interface now, and what it was before stands beside
+            // the filter.
+            if !self.ports.iter().any(|other| other.port.config.interface == *name) {
+                self.kernel.reopen(name, before);
+            }
         }
     }
 }
