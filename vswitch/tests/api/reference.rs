@@ -50,8 +50,10 @@ fn every_operation_and_every_key_is_described() {
             bare.push(format!("{name} is not described"));
         }
         for (key, property) in properties(schema) {
-            let own = &property["description"];
-            if own.is_null() && property["anyOf"][0]["description"].is_null() {
+            // What may be left out is one of its type and null.
+            let places = [property, &property["anyOf"][0], &property["oneOf"][0]]
+                .map(|at| &at["description"]);
+            if places.iter().all(|description| description.is_null()) {
                 bare.push(format!("{name}.{key} is not described"));
             }
         }

@@ -104,7 +104,7 @@ mod tests {
             ("{}\n x", "line 2, column 2:", "trailing characters"),
             ("", "line 1, column 0:", "EOF"),
             ("{\"a\":{\"b\":1},\n\"a\":{}}", "line 2, column 3:", "'a' is given twice"),
-            ("[{\"a\":[1,{\"b\":1,\"b\":2}]}]", "line 1, column 20:", "'b' is given twice"),
+            ("[{\"a\":[1,{\"b\":1,\"b\":2}]}]", "line 1, column 19:", "'b' is given twice"),
             (&"[".repeat(1000), "line 1, column 128:", "recursion limit"),
         ] {
             let found = said(text);
