@@ -181,6 +181,9 @@ pub struct Port {
     /// The longest packet, without Ethernet header, that its interface or guest takes, in bytes, where it is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mtu: Option<u32>,
+    /// The virtio features that its guest's driver took, in hexadecimal (vhost-user and vhost-user-client).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub features: Option<String>,
     /// The path of its socket (vhost-user and vhost-user-client).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub path: Option<String>,

@@ -169,6 +169,7 @@ fn behind(shown: &mut Port, backing: &Backing) {
             shown.up = status.up;
             shown.queue_pairs = status.queue_pairs;
             shown.mtu = status.mtu.map(u32::from);
+            shown.features = (status.features != 0).then(|| format!("{:#x}", status.features));
             shown.last_error = status.last_error.filter(|_| !status.up);
         }
         Backing::Tap(port) => {

@@ -101,6 +101,8 @@ fn what_is_only_set_keeps_the_port_open_with_its_guest_and_its_counters() {
     passes((&mut one, 1), (&mut two, 2), 1);
     passes((&mut two, 2), (&mut one, 1), 2);
     let socket = || std::fs::metadata(world.path("vm1.sock")).unwrap().ino();
+    let features = world.port("vm1").features.expect("its driver took some");
+    assert_ne!(u64::from_str_radix(features.trim_start_matches("0x"), 16).unwrap() & 1 << 32, 0);
     let (before, inode, id) =
         (world.port("vm1"), socket(), world.snapshot().ports().next().unwrap().id);
     for (key, value, line) in [
