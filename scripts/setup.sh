@@ -8,9 +8,9 @@ say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 case $purpose in
-  demo) packages="qemu-system-x86 busybox-static cpio iproute2 kmod procps python3 tcpdump tshark" ;;
+  demo) packages="qemu-system-x86 busybox-static cpio iproute2 kmod procps python3" ;;
   # The shells and groff judge the completions and manual pages.
-  test) packages="qemu-system-x86 busybox-static cpio iproute2 kmod procps python3 tcpdump tshark zsh fish groff-base" ;;
+  test) packages="qemu-system-x86 busybox-static cpio iproute2 kmod procps python3 curl tcpdump tshark zsh fish groff-base" ;;
   bench) packages="dpdk dpdk-dev openvswitch-switch-dpdk iproute2 procps ethtool iperf3 python3" ;;
   *) fail "unknown purpose \`$purpose'; it is demo, test or bench" ;;
 esac
