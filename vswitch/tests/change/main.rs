@@ -9,9 +9,12 @@
 
 mod atomic;
 mod kept;
+mod loops;
+mod mirrors;
 #[path = "../netns/mod.rs"]
 mod netns;
 mod ports;
+mod rates;
 mod stations;
 mod taps;
 mod world;
