@@ -149,7 +149,8 @@ mod tests {
         }
         let test = std::env::current_exe().unwrap();
         let name = "cli::top::tests::a_panic_gives_the_terminal_back";
-        let line = format!("{} --exact {name} --nocapture; stty -a", test.display());
+        let line =
+            format!("stty cols 80 rows 24; {} --exact {name} --nocapture; stty -a", test.display());
         let output = Command::new("script")
             .args(["--quiet", "--return", "--command", &line, "/dev/null"])
             .env(PANICS, "1")
