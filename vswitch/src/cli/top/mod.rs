@@ -142,7 +142,7 @@ mod tests {
     fn a_panic_gives_the_terminal_back() {
         if std::env::var_os(PANICS).is_some() {
             let result = in_terminal(|terminal| -> io::Result<()> {
-                terminal.draw(|frame| frame.render_widget("a page", frame.area()))?;
+                terminal.draw(|frame| frame.render_widget("page", frame.area()))?;
                 panic!("as the test wants it");
             });
             unreachable!("{result:?}");
@@ -159,7 +159,7 @@ mod tests {
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         let (page, after) = text.split_once("\x1b[?1049l").expect("it leaves the other screen");
-        assert!(page.contains("a page") && page.contains("\x1b[?25l"), "{text}");
+        assert!(page.contains("page") && page.contains("\x1b[?25l"), "{text}");
         assert!(after.contains("as the test wants it") && after.contains("\x1b[?25h"), "{text}");
         let modes: Vec<_> = after.split_whitespace().collect();
         for mode in ["icanon", "echo", "isig", "opost"] {
